@@ -1,0 +1,13 @@
+//! Loads the shop, breaks it, and judges every order.
+//!
+//! A run leaves evidence: what the clients saw and what the databases hold. The checks are pure functions over
+//! that evidence; they never call the shop, so the same checks judge a real run, a recording and a story.
+#![deny(missing_docs)]
+
+pub mod check;
+pub mod client;
+pub mod evidence;
+pub mod load;
+pub mod report;
+pub mod run;
+pub mod workload;

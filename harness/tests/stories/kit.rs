@@ -1,0 +1,274 @@
+//! What the stories are told with.
+
+use axum::body::Body;
+use axum::http::{Request, StatusCode};
+use contract::http::{Order, OrderAccepted, OrderStatus, Product};
+use contract::{OrderId, ProductId};
+use harness::check::{Verdict, judge};
+use harness::evidence::{Evidence, Operation, Outcome};
+use http_body_util::BodyExt;
+use payments::provider::Simulated;
+use platform::world::{Unknown, World};
+use serde_json::{Value, json};
+use shop::ProviderSettings;
+use shop::world::ShopMischief;
+use std::sync::Mutex;
+use std::time::Duration;
+
+/// The shop in a world, and what its clients have seen.
+pub struct Shop {
+    pub world: World,
+    pub provider: Simulated,
+    history: Mutex<Vec<Operation>>,
+}
+
+/// Runs `story` in a fresh runtime with paused time.
+pub fn tell<T>(story: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()
+        .expect("a runtime with a timer")
+        .block_on(story)
+}
+
+/// An answer: its status and its JSON body.
+pub type Answer = (StatusCode, Value);
+
+impl Shop {
+    pub async fn open(seed: u64) -> Self {
+        Self::with(seed, ProviderSettings::default(), ShopMischief::default()).await
+    }
+
+    pub async fn with(seed: u64, provider: ProviderSettings, mischief: ShopMischief) -> Self {
+        let (world, provider) = shop::world::build(seed, provider, mischief).await;
+        Self {
+            world,
+            provider,
+            history: Mutex::default(),
+        }
+    }
+
+    /// Sends a request; a body makes it a POST.
+    pub async fn ask(
+        &self,
+        service: &'static str,
+        path: &str,
+        body: Option<Value>,
+        key: Option<&str>,
+    ) -> Result<Answer, Unknown> {
+        let mut request = Request::builder().uri(path);
+        if let Some(key) = key {
+            request = request.header("idempotency-key", key);
+        }
+        let request = match body {
+            Some(body) => {
+                let request = request
+                    .method("POST")
+                    .header("content-type", "application/json");
+                request.body(Body::from(body.to_string()))
+            }
+            None => request.body(Body::empty()),
+        };
+        let response = self.world.request(service, request.unwrap()).await?;
+        let status = response.status();
+        let bytes = response
+            .into_body()
+            .collect()
+            .await
+            .map_err(|_| Unknown)?
+            .to_bytes();
+        Ok((
+            status,
+            serde_json::from_slice(&bytes).unwrap_or(Value::Null),
+        ))
+    }
+
+    /// Creates a product; asks again until it is answered.
+    pub async fn product(&self, price_cents: i64, stock: i64) -> ProductId {
+        let body = json!({ "name": "a record", "priceCents": price_cents, "stock": stock });
+        let key = format!("product-{price_cents}-{stock}-{}", self.world.now_us());
+        for _ in 0..100 {
+            if let Ok((StatusCode::CREATED, product)) = self
+                .ask(
+                    "products",
+                    "/api/v1/products",
+                    Some(body.clone()),
+                    Some(&key),
+                )
+                .await
+            {
+                return serde_json::from_value::<Product>(product).unwrap().id;
+            }
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+        panic!("no product after 100 tries");
+    }
+
+    /// Sends `POST /orders` once.
+    pub async fn order(
+        &self,
+        lines: &[(ProductId, i64)],
+        key: Option<&str>,
+    ) -> Result<Answer, Unknown> {
+        let line =
+            |(id, quantity): &(ProductId, i64)| json!({ "productId": id, "quantity": quantity });
+        let items: Vec<Value> = lines.iter().map(line).collect();
+        let answer = self
+            .ask(
+                "orders",
+                "/api/v1/orders",
+                Some(json!({ "items": items })),
+                key,
+            )
+            .await;
+        let outcome = match &answer {
+            Ok((StatusCode::CREATED, body)) => Outcome::Ok(accepted(body).id),
+            Ok((status, _)) if status.is_client_error() => Outcome::Refused(status.as_u16()),
+            Ok((status, _)) => Outcome::Unknown(status.to_string()),
+            Err(unknown) => Outcome::Unknown(unknown.to_string()),
+        };
+        let key = key.unwrap_or("none").to_owned();
+        let items = serde_json::from_value(json!(items)).unwrap_or_default();
+        self.history.lock().unwrap().push(Operation {
+            key,
+            items,
+            outcome,
+        });
+        answer
+    }
+
+    /// Places an order with a key; asks again until it is answered.
+    pub async fn place(&self, lines: &[(ProductId, i64)], key: &str) -> OrderId {
+        for _ in 0..100 {
+            match self.order(lines, Some(key)).await {
+                Ok((StatusCode::CREATED, body)) => return accepted(&body).id,
+                Ok((status, body)) if status.is_client_error() => panic!("{status}: {body}"),
+                _ => tokio::time::sleep(Duration::from_millis(200)).await,
+            }
+        }
+        panic!("no order after 100 tries");
+    }
+
+    /// Waits until the order is settled; asks again when the service dies meanwhile.
+    pub async fn settled(&self, id: OrderId) -> Order {
+        for _ in 0..100 {
+            let path = format!("/api/v1/orders/{id}?wait=settled&timeoutMs=30000");
+            if let Ok((StatusCode::OK, body)) = self.ask("orders", &path, None, None).await {
+                let order: Order = serde_json::from_value(body).unwrap();
+                if order.status.is_settled() {
+                    return order;
+                }
+            }
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+        panic!("order {id} does not settle\n{}", self.world.log());
+    }
+
+    /// Places an order and waits for its end: `finished`, or the reason why it was canceled.
+    pub async fn outcome(&self, lines: &[(ProductId, i64)], key: &str) -> String {
+        let id = self.place(lines, key).await;
+        let order = self.settled(id).await;
+        match (order.status, order.reason) {
+            (OrderStatus::Finished, None) => "finished".to_owned(),
+            (OrderStatus::Canceled, Some(reason)) => reason.as_str().to_owned(),
+            other => panic!("order {id} ended as {other:?}"),
+        }
+    }
+
+    /// How many units of a product can be reserved.
+    pub async fn available(&self, id: ProductId) -> i64 {
+        let (_, body) = self
+            .ask("products", &format!("/api/v1/products/{id}"), None, None)
+            .await
+            .unwrap();
+        body["available"].as_i64().unwrap()
+    }
+
+    /// Waits until nothing moves any more: logs published and queues empty twice, half a second apart.
+    pub async fn at_rest(&self) {
+        let mut quiet = 0;
+        for _ in 0..1_000 {
+            tokio::time::sleep(Duration::from_millis(500)).await;
+            quiet = if self.is_quiet().await { quiet + 1 } else { 0 };
+            if quiet == 2 {
+                return;
+            }
+        }
+        panic!("the world does not come to rest\n{}", self.world.log());
+    }
+
+    async fn is_quiet(&self) -> bool {
+        for service in shop::SERVICES {
+            let Ok((StatusCode::OK, view)) = self.ask(service, "/api/v1/queues", None, None).await
+            else {
+                return false;
+            };
+            if ["ready", "unacked", "retrying", "unpublished"]
+                .iter()
+                .any(|count| view[count] != 0)
+            {
+                return false;
+            }
+        }
+        let open = |order: &Order| !order.status.is_settled();
+        self.evidence()
+            .await
+            .orders
+            .is_ok_and(|orders| !orders.iter().any(open))
+    }
+
+    pub async fn evidence(&self) -> Evidence {
+        let history = self.history.lock().unwrap().clone();
+        Evidence::collect(Ok(history), |service, path| self.export(service, path)).await
+    }
+
+    /// The NDJSON export at `path`.
+    pub async fn export(
+        &self,
+        service: &'static str,
+        path: &'static str,
+    ) -> Result<String, String> {
+        let request = Request::builder()
+            .uri(path)
+            .header("accept", "application/x-ndjson");
+        let response = self
+            .world
+            .request(service, request.body(Body::empty()).unwrap())
+            .await;
+        let body = response
+            .map_err(|error| error.to_string())?
+            .into_body()
+            .collect()
+            .await;
+        String::from_utf8(body.map_err(|error| error.to_string())?.to_bytes().to_vec())
+            .map_err(|e| e.to_string())
+    }
+
+    /// What must hold after every story.
+    pub async fn holds(&self) {
+        self.at_rest().await;
+        let findings = judge(&self.evidence().await);
+        for finding in &findings {
+            assert_ne!(
+                finding.verdict,
+                Verdict::Invalid,
+                "{finding:#?}\n{}",
+                self.world.log()
+            );
+        }
+    }
+
+    /// Like [`Shop::holds`], and every check had something to look at.
+    pub async fn ends_well(&self) {
+        self.holds().await;
+        for finding in judge(&self.evidence().await) {
+            assert_eq!(finding.verdict, Verdict::Valid, "{finding:#?}");
+        }
+    }
+}
+
+/// The body of a 201.
+pub fn accepted(body: &Value) -> OrderAccepted {
+    serde_json::from_value(body.clone()).expect("a 201 has this body")
+}

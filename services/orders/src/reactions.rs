@@ -1,0 +1,104 @@
+//! What orders does when it hears an event.
+
+use crate::sql::{self, Settlement};
+use crate::{Orders, order};
+use contract::events::{OrderCanceled, OrderFinished};
+use contract::http::OrderStatus;
+use contract::{Cents, Event, OrderId, Reason};
+use platform::store::Tx;
+use platform::{Heard, Result, Said};
+
+/// The part of orders in the choreography.
+pub(crate) async fn react(
+    orders: &Orders,
+    heard: &Heard,
+    tx: &dyn Tx,
+    said: &mut Said,
+) -> Result<()> {
+    match &heard.event {
+        Event::ReservationConsumed(e) => {
+            settle(orders, heard, tx, said, (e.order_id, e.amount_cents, None)).await
+        }
+        Event::ReservationCanceled(e) => {
+            settle(
+                orders,
+                heard,
+                tx,
+                said,
+                (e.order_id, e.amount_cents, Some(e.reason)),
+            )
+            .await
+        }
+        Event::ReservationFailed(e) => {
+            settle(
+                orders,
+                heard,
+                tx,
+                said,
+                (e.order_id, Cents::ZERO, Some(e.reason)),
+            )
+            .await
+        }
+        Event::OrderCreated(_)
+        | Event::OrderFinished(_)
+        | Event::OrderCanceled(_)
+        | Event::ReservationCreated(_)
+        | Event::PaymentCreated(_)
+        | Event::PaymentProcessed(_)
+        | Event::PaymentFailed(_)
+        | Event::ProductCreated(_)
+        | Event::ProductRestocked(_) => Ok(()),
+    }
+}
+
+/// Brings an open order to its end: finished without a reason, canceled with one.
+async fn settle(
+    orders: &Orders,
+    heard: &Heard,
+    tx: &dyn Tx,
+    said: &mut Said,
+    (order_id, amount_cents, reason): (OrderId, Cents, Option<Reason>),
+) -> Result<()> {
+    let at_us = orders.ctx.now_us();
+    let status = order::next(Some(OrderStatus::Created), &heard.event)?;
+    let settlement = Settlement {
+        order_id,
+        status,
+        amount_cents,
+        reason,
+        at_us,
+    };
+    let Some((version, created_at_us)) = sql::settle(tx, settlement).await? else {
+        // Not open any more, or never there: say which.
+        let found = sql::find(tx, order_id).await?;
+        order::next(found.map(|order| order.status), &heard.event)?;
+        return Ok(());
+    };
+    match reason {
+        None => said.push(OrderFinished {
+            order_id,
+            amount_cents,
+            version,
+        }),
+        Some(reason) => said.push(OrderCanceled {
+            order_id,
+            amount_cents,
+            reason,
+            version,
+        }),
+    }
+    let (ctx, waiting) = (orders.ctx.clone(), orders.waiting.clone());
+    said.after_commit(move || {
+        let (outcome, reason) = (status.as_str(), reason.map_or("", Reason::as_str));
+        ctx.metrics()
+            .sagas_settled
+            .with_label_values(&[outcome, reason])
+            .inc();
+        ctx.metrics()
+            .saga
+            .with_label_values(&[outcome])
+            .observe(platform::metrics::seconds(at_us - created_at_us));
+        waiting.wake(order_id.0);
+    });
+    Ok(())
+}

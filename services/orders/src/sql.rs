@@ -1,0 +1,96 @@
+//! Every statement of the orders service.
+
+use contract::http::{Order, OrderStatus};
+use contract::{Cents, OrderId, Reason};
+use platform::params;
+use platform::store::{Result, Row, StoreError, Tx};
+
+const COLUMNS: &str =
+    "id, status, version, items, amount_cents, reason, created_at_us, settled_at_us, trace_id,
+                       idempotency_key";
+
+/// Stores a new order.
+pub(crate) async fn insert(tx: &dyn Tx, order: &Order) -> Result<()> {
+    let items = serde_json::to_string(&order.items)
+        .map_err(|error| StoreError::Engine(error.to_string()))?;
+    tx.execute(
+        "insert into orders (id, status, version, items, created_at_us, trace_id, idempotency_key)
+         values ($1, $2, $3, $4, $5, $6, $7)",
+        params![
+            order.id.0,
+            order.status.as_str(),
+            order.version,
+            items,
+            order.created_at_us,
+            order.trace_id.as_str(),
+            order.idempotency_key.as_deref()
+        ],
+    )
+    .await?;
+    Ok(())
+}
+
+/// How an order ends.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Settlement {
+    pub(crate) order_id: OrderId,
+    pub(crate) status: OrderStatus,
+    pub(crate) amount_cents: Cents,
+    pub(crate) reason: Option<Reason>,
+    pub(crate) at_us: i64,
+}
+
+/// Settles an order that is still open; returns its version and when it was created. None: it is not open.
+pub(crate) async fn settle(tx: &dyn Tx, settlement: Settlement) -> Result<Option<(i64, i64)>> {
+    let Settlement {
+        order_id,
+        status,
+        amount_cents,
+        reason,
+        at_us,
+    } = settlement;
+    let rows = tx
+        .query(
+            "update orders set status = $2, version = version + 1, amount_cents = $3, reason = $4, settled_at_us = $5
+             where id = $1 and status = 'created' returning version, created_at_us",
+            params![order_id.0, status.as_str(), amount_cents.get(), reason.map(Reason::as_str), at_us],
+        )
+        .await?;
+    rows.first()
+        .map(|row| Ok((row.get(0)?, row.get(1)?)))
+        .transpose()
+}
+
+/// The order with this id.
+pub(crate) async fn find(tx: &dyn Tx, id: OrderId) -> Result<Option<Order>> {
+    let sql = format!("select {COLUMNS} from orders where id = $1");
+    let rows = tx.query(&sql, params![id.0]).await?;
+    rows.first().map(order).transpose()
+}
+
+/// Orders after the id `after`, in id order.
+pub(crate) async fn page(tx: &dyn Tx, after: &str, n: i64) -> Result<Vec<(String, Order)>> {
+    let sql = format!("select {COLUMNS} from orders where id > $1 order by id limit $2");
+    let rows = tx.query(&sql, params![after, n]).await?;
+    rows.iter()
+        .map(|row| order(row).map(|order| (order.id.to_string(), order)))
+        .collect()
+}
+
+fn order(row: &Row) -> Result<Order> {
+    Ok(Order {
+        id: OrderId(row.get(0)?),
+        status: row.parsed(1, OrderStatus::parse)?,
+        version: row.get(2)?,
+        items: row.parsed(3, |text| serde_json::from_str(text).ok())?,
+        amount_cents: row
+            .get::<Option<i64>>(4)?
+            .map(|_| row.via::<i64, Cents>(4))
+            .transpose()?,
+        reason: row.parsed_opt(5, Reason::parse)?,
+        created_at_us: row.get(6)?,
+        settled_at_us: row.get(7)?,
+        trace_id: row.get(8)?,
+        idempotency_key: row.get(9)?,
+    })
+}

@@ -1,0 +1,76 @@
+//! Payments: one per order, charged at the provider, or failed.
+//!
+//! Owns the table `payments`. Says `payment.created`, `payment.processed`, `payment.failed`. Hears
+//! `reservation.created` and its own `payment.created`. The simulated [`provider`] lives here too; it is the
+//! outside, with a ledger of its own, and no service knows more of it than its answers.
+#![deny(missing_docs)]
+
+mod api;
+mod charger;
+pub mod payment;
+pub mod provider;
+mod reactions;
+mod sql;
+
+use charger::Charger;
+use contract::EventType;
+use platform::http::Api;
+use platform::outside::{Caller, CallerSettings};
+use platform::store::{Migration, Tx};
+use platform::{BoxFuture, Context, Heard, Result, Said, Service};
+use provider::Provider;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// The service's name, and its queue's.
+pub const NAME: &str = "payments";
+
+/// The payments service.
+pub struct Payments {
+    ctx: Context,
+    caller: Arc<Caller<Charger>>,
+}
+
+impl Payments {
+    /// The service, to be run in `ctx`. An answer of `provider` that takes longer than `patience` is unknown.
+    pub fn new(ctx: &Context, provider: Arc<dyn Provider>, patience: Duration) -> Arc<Self> {
+        let charger = Charger { provider, patience };
+        Arc::new(Self {
+            ctx: ctx.clone(),
+            caller: Caller::new(charger, CallerSettings::default()),
+        })
+    }
+}
+
+impl Service for Payments {
+    fn migrations(&self) -> &'static [Migration] {
+        &[Migration {
+            name: "payments-0001",
+            sql: include_str!("../migrations/0001_payments.sql"),
+        }]
+    }
+
+    fn api(&self, ctx: &Context) -> Api {
+        api::routes(ctx)
+    }
+
+    fn hears(&self, kind: EventType) -> bool {
+        matches!(
+            kind,
+            EventType::ReservationCreated | EventType::PaymentCreated
+        )
+    }
+
+    fn react<'t>(
+        &'t self,
+        heard: &'t Heard,
+        tx: &'t dyn Tx,
+        said: &'t mut Said,
+    ) -> BoxFuture<'t, Result<()>> {
+        Box::pin(reactions::react(self, heard, tx, said))
+    }
+
+    fn start(&self, ctx: &Context) {
+        self.caller.start(ctx);
+    }
+}

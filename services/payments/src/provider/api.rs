@@ -1,0 +1,65 @@
+//! HTTP in: ask for a charge, see the ledger, change how the provider behaves.
+
+use super::{Provider, ProviderSettings, Simulated, ledger};
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use contract::http::{Charge, ChargeOutcome, ChargeRequest};
+use platform::http::{Api, Body, Doc, Listing, Reply, list};
+use platform::{Context, Result};
+use schemars::JsonSchema;
+use serde::Serialize;
+
+#[derive(Serialize, JsonSchema)]
+struct Answer {
+    outcome: ChargeOutcome,
+}
+
+pub(super) fn routes(ctx: &Context, provider: &Simulated) -> Api {
+    let [asked, read, written] = [provider; 3].map(Clone::clone);
+    Api::new(ctx)
+        .post(
+            "/api/v1/charges",
+            move |body: Body<ChargeRequest>| charge(asked.clone(), body.value),
+            Doc::new("Charge a payment, once however often it is asked")
+                .takes::<ChargeRequest>()
+                .gives::<Answer>(200, "the answer"),
+        )
+        .get(
+            "/api/v1/charges",
+            all,
+            Doc::new("The ledger").lists::<Charge>(),
+        )
+        .get(
+            "/api/v1/settings",
+            move || async move { Reply::json(StatusCode::OK, &read.settings()) },
+            Doc::new("How the provider behaves").gives::<ProviderSettings>(200, "the settings"),
+        )
+        .put(
+            "/api/v1/settings",
+            move |body: Body<ProviderSettings>| async move { change(&written, body.value) },
+            Doc::new(
+                "Make the provider behave otherwise; what is not given is as in the beginning",
+            )
+            .takes::<ProviderSettings>()
+            .gives::<ProviderSettings>(200, "the settings from now on"),
+        )
+}
+
+async fn charge(provider: Simulated, request: ChargeRequest) -> Result<Response> {
+    let outcome = provider.charge(request).await?;
+    Ok(Reply::json(StatusCode::OK, &Answer { outcome }).into_response())
+}
+
+fn change(provider: &Simulated, settings: ProviderSettings) -> Result<Response> {
+    settings.check()?;
+    provider.set(settings);
+    Ok(Reply::json(StatusCode::OK, &provider.settings()).into_response())
+}
+
+async fn all(State(ctx): State<Context>, listing: Listing) -> Result<Response> {
+    list(&ctx, listing, |tx, after, n| {
+        Box::pin(ledger::page(tx, after, n))
+    })
+    .await
+}

@@ -1,0 +1,83 @@
+//! What payments does when it hears an event.
+
+use crate::Payments;
+use crate::sql::{self, Open};
+use contract::events::PaymentCreated;
+use contract::{Event, EventType, MessageId, PaymentId};
+use platform::store::Tx;
+use platform::{Heard, Illegal, Origin, Result, Said};
+use std::sync::Arc;
+
+/// The part of payments in the choreography.
+pub(crate) async fn react(
+    payments: &Payments,
+    heard: &Heard,
+    tx: &dyn Tx,
+    said: &mut Said,
+) -> Result<()> {
+    match &heard.event {
+        Event::ReservationCreated(e) => {
+            let kind = EventType::PaymentCreated.as_str();
+            let told_by = MessageId::caused_by(heard.id.0, kind, 0, e.order_id.0);
+            let open = Open {
+                payment_id: PaymentId::of(e.order_id),
+                order_id: e.order_id,
+                amount_cents: e.amount_cents,
+                origin: Origin {
+                    cause: Some(told_by),
+                    trace: heard.trace.clone(),
+                },
+            };
+            create(payments, tx, said, &open).await
+        }
+        Event::PaymentCreated(e) => {
+            let open = Open {
+                payment_id: e.payment_id,
+                order_id: e.order_id,
+                amount_cents: e.amount_cents,
+                origin: heard.origin(),
+            };
+            // After the commit: charging takes as long as it takes and must not hold up the batch.
+            let caller = Arc::clone(&payments.caller);
+            said.after_commit(move || caller.hand_over(open));
+            Ok(())
+        }
+        Event::OrderCreated(_)
+        | Event::OrderFinished(_)
+        | Event::OrderCanceled(_)
+        | Event::ReservationFailed(_)
+        | Event::ReservationConsumed(_)
+        | Event::ReservationCanceled(_)
+        | Event::PaymentProcessed(_)
+        | Event::PaymentFailed(_)
+        | Event::ProductCreated(_)
+        | Event::ProductRestocked(_) => Ok(()),
+    }
+}
+
+async fn create(payments: &Payments, tx: &dyn Tx, said: &mut Said, open: &Open) -> Result<()> {
+    let &Open {
+        payment_id,
+        order_id,
+        amount_cents,
+        ..
+    } = open;
+    if !sql::insert(tx, open, payments.ctx.now_us()).await? {
+        let state = sql::status(tx, payment_id)
+            .await?
+            .map_or("not there", |status| status.as_str());
+        return Err(Illegal {
+            entity: "a payment",
+            state,
+            event: "reservation.created",
+        }
+        .into());
+    }
+    said.push(PaymentCreated {
+        order_id,
+        payment_id,
+        amount_cents,
+        version: 1,
+    });
+    Ok(())
+}

@@ -1,0 +1,136 @@
+//! Every statement of the payments service.
+
+use contract::http::{Payment, PaymentStatus};
+use contract::{Cents, MessageId, OrderId, PaymentId, Reason};
+use platform::store::{Claim, Result, Row, StoreError, Tx};
+use platform::{Context, Origin, Trace, params};
+
+/// A payment that waits to be charged, with what its outcome will be said in answer to.
+#[derive(Debug, Clone)]
+pub(crate) struct Open {
+    pub(crate) payment_id: PaymentId,
+    pub(crate) order_id: OrderId,
+    pub(crate) amount_cents: Cents,
+    pub(crate) origin: Origin,
+}
+
+/// Stores a new payment. False: the order has one already.
+pub(crate) async fn insert(tx: &dyn Tx, open: &Open, now_us: i64) -> Result<bool> {
+    let inserted = tx
+        .execute(
+            "insert into payments (id, order_id, amount_cents, status, version, told_by, traceparent, created_at_us)
+             values ($1, $2, $3, 'created', 1, $4, $5, $6) on conflict do nothing",
+            params![
+                open.payment_id.0,
+                open.order_id.0,
+                open.amount_cents.get(),
+                open.origin.cause.map(|cause| cause.0),
+                open.origin.trace.traceparent(),
+                now_us
+            ],
+        )
+        .await?;
+    Ok(inserted == 1)
+}
+
+/// Ends an open payment; returns the version after it. None: it is not open.
+pub(crate) async fn end(
+    tx: &dyn Tx,
+    id: PaymentId,
+    status: PaymentStatus,
+    reason: Option<Reason>,
+) -> Result<Option<i64>> {
+    let rows = tx
+        .query(
+            "update payments set status = $2, reason = $3, version = version + 1
+             where id = $1 and status = 'created' returning version",
+            params![id.0, status.as_str(), reason.map(Reason::as_str)],
+        )
+        .await?;
+    rows.first().map(|row| row.get(0)).transpose()
+}
+
+/// Where a payment stands.
+pub(crate) async fn status(tx: &dyn Tx, id: PaymentId) -> Result<Option<PaymentStatus>> {
+    let rows = tx
+        .query("select status from payments where id = $1", params![id.0])
+        .await?;
+    rows.first()
+        .map(|row| row.parsed(0, PaymentStatus::parse))
+        .transpose()
+}
+
+/// Claims up to `n` payments that were created before `before_us` and are not charged yet, oldest first.
+pub(crate) async fn open(
+    ctx: &Context,
+    before_us: i64,
+    n: i64,
+    lease_us: i64,
+) -> Result<Vec<Open>> {
+    let claim = Claim {
+        table: "payments",
+        columns: "id, order_id, amount_cents, told_by, traceparent",
+        due: "status = 'created' and created_at_us < $1",
+        order: "created_at_us, id",
+        before_us,
+        n,
+        now_us: ctx.now_us(),
+        lease_us,
+    };
+    let mut open = ctx
+        .store()
+        .claim(claim)
+        .await?
+        .iter()
+        .map(|row| {
+            let cause: uuid::Uuid = row.get(3)?;
+            Ok(Open {
+                payment_id: PaymentId(row.get(0)?),
+                order_id: OrderId(row.get(1)?),
+                amount_cents: row.via::<i64, Cents>(2)?,
+                origin: Origin {
+                    cause: Some(MessageId(cause)),
+                    trace: row.parsed(4, |text| Trace::parse(text, None))?,
+                },
+            })
+        })
+        .collect::<Result<Vec<_>, StoreError>>()?;
+    open.sort_by_key(|open| open.payment_id);
+    Ok(open)
+}
+
+/// Payments after the id `after`, in id order.
+pub(crate) async fn page(tx: &dyn Tx, after: &str, n: i64) -> Result<Vec<(String, Payment)>> {
+    let rows = tx
+        .query(
+            "select id, order_id, amount_cents, status, reason, version from payments
+             where id > $1 order by id limit $2",
+            params![after, n],
+        )
+        .await?;
+    rows.iter()
+        .map(|row| payment(row).map(|payment| (payment.id.to_string(), payment)))
+        .collect()
+}
+
+/// The payment with this id.
+pub(crate) async fn find(tx: &dyn Tx, id: PaymentId) -> Result<Option<Payment>> {
+    let sql =
+        "select id, order_id, amount_cents, status, reason, version from payments where id = $1";
+    tx.query(sql, params![id.0])
+        .await?
+        .first()
+        .map(payment)
+        .transpose()
+}
+
+fn payment(row: &Row) -> Result<Payment> {
+    Ok(Payment {
+        id: PaymentId(row.get(0)?),
+        order_id: OrderId(row.get(1)?),
+        amount_cents: row.via::<i64, Cents>(2)?,
+        status: row.parsed(3, PaymentStatus::parse)?,
+        reason: row.parsed_opt(4, Reason::parse)?,
+        version: row.get(5)?,
+    })
+}

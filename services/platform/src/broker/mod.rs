@@ -1,0 +1,128 @@
+//! The broker port: one fanout exchange, one durable queue per service, at least once.
+//!
+//! No order is promised beyond cause before effect, and every message may come more than once.
+
+mod embedded;
+
+pub use embedded::{Embedded, EmbeddedSettings};
+
+use async_trait::async_trait;
+use contract::{Message, MessageId};
+use schemars::JsonSchema;
+use serde::Serialize;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// What a broker did not do. After a failed publish the messages may or may not be on the exchange.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum BrokerError {
+    /// The broker cannot be reached, or was lost on the way.
+    #[error("the broker is not there: {0}")]
+    Unavailable(String),
+    /// A message cannot be carried.
+    #[error("the broker refused a message: {0}")]
+    Refused(String),
+    /// There is no such queue.
+    #[error("there is no queue {0:?}")]
+    NoQueue(String),
+    /// This broker cannot do that.
+    #[error("this broker does not offer {0}")]
+    NotOffered(&'static str),
+}
+
+/// The result of asking a broker.
+pub type Result<T, E = BrokerError> = std::result::Result<T, E>;
+
+/// The exchange and its queues.
+#[async_trait]
+pub trait Broker: Send + Sync {
+    /// Puts `batch` on the exchange; returns when all of it is safe in every queue.
+    async fn publish(&self, batch: &[Message]) -> Result<()>;
+
+    /// Consumes `queue`. Dropping the deliveries returns what was not acked.
+    async fn subscribe(&self, queue: &str) -> Result<Box<dyn Deliveries>>;
+
+    /// How full `queue` is.
+    async fn depth(&self, queue: &str) -> Result<Depth>;
+
+    /// Up to `n` messages that were given up, those after `after` first.
+    async fn dead_letters(
+        &self,
+        queue: &str,
+        after: Option<MessageId>,
+        n: usize,
+    ) -> Result<Vec<DeadLetter>>;
+
+    /// Returns a given up message to `queue`, with all its chances. False: there is none with this id.
+    async fn replay(&self, queue: &str, id: MessageId) -> Result<bool>;
+
+    /// Removes a given up message for good. False: there is none with this id.
+    async fn discard(&self, queue: &str, id: MessageId) -> Result<bool>;
+
+    /// Up to `n` of the messages that were on the exchange after `after`, in the order of the exchange.
+    async fn tap(&self, after: i64, n: usize) -> Result<Vec<Tapped>>;
+}
+
+/// Deliveries of one queue to one consumer.
+#[async_trait]
+pub trait Deliveries: Send {
+    /// Waits for messages and takes up to `max` of them.
+    async fn next(&mut self, max: usize) -> Result<Vec<Delivery>>;
+
+    /// Done with everything up to and with `up_to` that was not put aside.
+    async fn ack(&mut self, up_to: u64) -> Result<()>;
+
+    /// Delivers this message again to this queue only, not before `pause` has passed.
+    async fn retry(&mut self, tag: u64, pause: Duration, reason: &str) -> Result<()>;
+
+    /// Moves this message to the queue's dead queue.
+    async fn bury(&mut self, tag: u64, reason: &str) -> Result<()>;
+}
+
+/// A message handed to a consumer.
+#[derive(Debug, Clone)]
+pub struct Delivery {
+    /// Ascending within one subscription.
+    pub tag: u64,
+    /// The message.
+    pub message: Arc<Message>,
+    /// Whether it may have been delivered before.
+    pub redelivered: bool,
+    /// How often it was put off.
+    pub attempts: u32,
+}
+
+/// How full a queue is.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct Depth {
+    /// Waiting for a consumer.
+    pub ready: usize,
+    /// With a consumer.
+    pub unacked: usize,
+    /// Put off until later.
+    pub retrying: usize,
+    /// Given up.
+    pub dead: usize,
+}
+
+/// A message that was given up.
+#[derive(Debug, Clone)]
+pub struct DeadLetter {
+    /// The message.
+    pub message: Arc<Message>,
+    /// How often it was put off before.
+    pub attempts: u32,
+    /// The last error.
+    pub reason: String,
+    /// When it was given up, microseconds since 1970.
+    pub at_us: i64,
+}
+
+/// A message as the tap saw it.
+#[derive(Debug, Clone)]
+pub struct Tapped {
+    /// Its place on the exchange.
+    pub seq: i64,
+    /// CloudEvents JSON.
+    pub json: String,
+}

@@ -1,0 +1,171 @@
+//! Commits the steps of HTTP requests in groups: many clients, one transaction.
+//!
+//! A step that fails fails alone: the group is rolled back and the others run again without it.
+
+use crate::said::conclude;
+use crate::store::Tx;
+use crate::{BoxFuture, Context, Error, Origin, Result, Said, http::Problem, metrics};
+use futures_util::future::try_join_all;
+use std::sync::{Mutex, PoisonError};
+use tokio::sync::{mpsc, oneshot};
+
+/// The queue of steps that wait for the next transaction.
+pub(crate) struct Committer {
+    queue: mpsc::Sender<Box<dyn Queued>>,
+    waiting: Mutex<Option<mpsc::Receiver<Box<dyn Queued>>>>,
+}
+
+impl Committer {
+    pub(crate) fn new(bound: usize) -> Self {
+        let (queue, waiting) = mpsc::channel(bound);
+        Self {
+            queue,
+            waiting: Mutex::new(Some(waiting)),
+        }
+    }
+
+    /// Queues a step; the answer comes after its commit.
+    pub(crate) fn queue<I, T, S>(
+        &self,
+        step: Step<I, S>,
+        origin: Origin,
+    ) -> Result<oneshot::Receiver<Result<T>>>
+    where
+        I: Send + Sync + 'static,
+        T: Send + 'static,
+        S: for<'t> Fn(&'t I, &'t dyn Tx, &'t mut Said) -> BoxFuture<'t, Result<T>>
+            + Send
+            + Sync
+            + 'static,
+    {
+        let (reply, answer) = oneshot::channel();
+        let job = Job {
+            step,
+            origin,
+            output: None,
+            reply,
+        };
+        match self.queue.try_send(Box::new(job)) {
+            Ok(()) => Ok(answer),
+            Err(mpsc::error::TrySendError::Full(_)) => Err(Problem::overloaded().into()),
+            Err(mpsc::error::TrySendError::Closed(_)) => Err(Error::Stopped),
+        }
+    }
+}
+
+/// Commits what is queued, group by group, until the service is aborted.
+pub(crate) async fn run(ctx: Context) {
+    let waiting = ctx
+        .committer()
+        .waiting
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .take();
+    let mut waiting = waiting.expect("a context runs one committer");
+    let mut group = Vec::new();
+    while waiting
+        .recv_many(&mut group, ctx.settings().commit_group_max)
+        .await
+        > 0
+    {
+        ctx.metrics()
+            .commit_group
+            .observe(metrics::size(group.len()));
+        commit_group(&ctx, std::mem::take(&mut group)).await;
+    }
+}
+
+async fn commit_group(ctx: &Context, mut group: Vec<Box<dyn Queued>>) {
+    // Each round ends the group or takes one step out of it, so there are at most as many rounds as steps.
+    while !group.is_empty() {
+        match attempt(ctx, &mut group).await {
+            Ok(()) => return group.into_iter().for_each(|job| job.answer(Ok(()))),
+            Err((Some(guilty), error)) if !error.is_conflict() => {
+                group.remove(guilty).answer(Err(error));
+            }
+            Err((_, error)) if group.len() == 1 => return group.remove(0).answer(Err(error)),
+            Err(_) => {
+                // The commit itself failed, so nobody is known to be guilty: one at a time.
+                for job in std::mem::take(&mut group) {
+                    let mut alone = vec![job];
+                    let outcome = attempt(ctx, &mut alone).await.map_err(|(_, error)| error);
+                    alone
+                        .into_iter()
+                        .zip([outcome])
+                        .for_each(|(job, outcome)| job.answer(outcome));
+                }
+            }
+        }
+    }
+}
+
+/// Runs all steps on one transaction. The index tells which step failed, if it was one.
+async fn attempt(
+    ctx: &Context,
+    group: &mut [Box<dyn Queued>],
+) -> Result<(), (Option<usize>, Error)> {
+    let tx = ctx
+        .store()
+        .begin()
+        .await
+        .map_err(|error| (None, error.into()))?;
+    let running = group.iter_mut().enumerate().map(|(index, job)| {
+        let tx = &*tx;
+        async move {
+            let mut said = Said::default();
+            job.run(tx, &mut said)
+                .await
+                .map_err(|error| (Some(index), error))?;
+            Ok((job.origin(), said))
+        }
+    });
+    let spoken = try_join_all(running).await?;
+    conclude(ctx, tx, spoken)
+        .await
+        .map_err(|error| (None, error))
+}
+
+/// A step with what it works on.
+pub(crate) struct Step<I, S> {
+    pub(crate) input: I,
+    pub(crate) step: S,
+}
+
+struct Job<I, T, S> {
+    step: Step<I, S>,
+    origin: Origin,
+    output: Option<T>,
+    reply: oneshot::Sender<Result<T>>,
+}
+
+/// A job whose types are forgotten.
+trait Queued: Send {
+    fn origin(&self) -> Origin;
+    fn run<'t>(&'t mut self, tx: &'t dyn Tx, said: &'t mut Said) -> BoxFuture<'t, Result<()>>;
+    fn answer(self: Box<Self>, committed: Result<()>);
+}
+
+impl<I, T, S> Queued for Job<I, T, S>
+where
+    I: Send + Sync,
+    T: Send,
+    S: for<'t> Fn(&'t I, &'t dyn Tx, &'t mut Said) -> BoxFuture<'t, Result<T>> + Send + Sync,
+{
+    fn origin(&self) -> Origin {
+        self.origin.clone()
+    }
+
+    fn run<'t>(&'t mut self, tx: &'t dyn Tx, said: &'t mut Said) -> BoxFuture<'t, Result<()>> {
+        Box::pin(async move {
+            self.output = Some((self.step.step)(&self.step.input, tx, said).await?);
+            Ok(())
+        })
+    }
+
+    fn answer(self: Box<Self>, committed: Result<()>) {
+        let Self { output, reply, .. } = *self;
+        let result = committed.and_then(|()| output.ok_or(Error::Stopped));
+        // Nobody listens any more when the client has gone; its outcome is unknown to it either way.
+        let _ = reply.send(result);
+    }
+}

@@ -1,0 +1,214 @@
+//! Takes what the queue has, applies it in one transaction, and acks it.
+//!
+//! Messages of one order run one after another in delivery order, those of different orders side by side. A
+//! batch that fails is rolled back and run again one message at a time, so that only the guilty message pays.
+
+use crate::broker::{Deliveries, Delivery};
+use crate::said::conclude;
+use crate::service::{Heard, Service};
+use crate::store::Tx;
+use crate::{Context, Error, Origin, Result, Said, Trace, inbox, metrics};
+use contract::{EventType, Message, MessageId};
+use futures_util::future::try_join_all;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+use uuid::Uuid;
+
+/// Consumes the service's queue until the service is aborted; a lost broker is asked again and again.
+pub(crate) async fn run(ctx: Context, service: Arc<dyn Service>) {
+    let mut pause = Duration::from_millis(20);
+    loop {
+        match ctx.broker().subscribe(ctx.service()).await {
+            Ok(mut deliveries) => {
+                ctx.metrics().consuming.set(1);
+                pause = Duration::from_millis(20);
+                let error = loop {
+                    if let Err(error) = consume_once(&ctx, &*service, &mut *deliveries).await {
+                        break error;
+                    }
+                };
+                tracing::warn!(%error, "the queue was lost");
+            }
+            Err(error) => tracing::warn!(%error, "the queue cannot be had"),
+        }
+        ctx.metrics().consuming.set(0);
+        tokio::time::sleep(ctx.jittered(pause)).await;
+        pause = (pause * 2).min(Duration::from_secs(2));
+    }
+}
+
+/// One batch: wait for it, apply it, ack it.
+///
+/// # Errors
+/// Only the broker's: whatever the messages themselves do ends in a retry or in the dead queue.
+async fn consume_once(
+    ctx: &Context,
+    service: &dyn Service,
+    deliveries: &mut dyn Deliveries,
+) -> Result<()> {
+    let batch = deliveries.next(ctx.settings().batch_max).await?;
+    let Some(last) = batch.last().map(|delivery| delivery.tag) else {
+        return Ok(());
+    };
+    let last = batch
+        .iter()
+        .map(|delivery| delivery.tag)
+        .max()
+        .unwrap_or(last);
+    let mut wanted = Vec::with_capacity(batch.len());
+    for delivery in batch {
+        match hear(service, &delivery.message) {
+            Ok(Some(heard)) => wanted.push((delivery, heard)),
+            Ok(None) => {}
+            Err(error) => put_aside(ctx, deliveries, &delivery, &error).await?,
+        }
+    }
+    if !wanted.is_empty() {
+        ctx.metrics().batch.observe(metrics::size(wanted.len()));
+        if let Err(error) = apply(ctx, service, &wanted).await {
+            tracing::debug!(%error, messages = wanted.len(), "batch rolled back, one message at a time now");
+            for one in &wanted {
+                if let Err(error) = apply_alone(ctx, service, one).await {
+                    put_aside(ctx, deliveries, &one.0, &error).await?;
+                }
+            }
+        }
+    }
+    deliveries.ack(last).await?;
+    Ok(())
+}
+
+/// The message as the service hears it; none when it does not want this type.
+fn hear(service: &dyn Service, message: &Message) -> Result<Option<Heard>> {
+    // A type from a later version of another service is not for us, as a new event always has a first hearer.
+    let wanted = EventType::parse(&message.kind).is_some_and(|kind| service.hears(kind));
+    if !wanted {
+        return Ok(None);
+    }
+    let trace = message
+        .traceparent
+        .as_deref()
+        .and_then(|parent| Trace::parse(parent, message.tracestate.as_deref()))
+        .unwrap_or_else(|| Trace::new(message.id.0, 1));
+    Ok(Some(Heard {
+        id: message.id,
+        event: message.event()?,
+        time_us: message.time_us,
+        trace,
+    }))
+}
+
+async fn apply_alone(ctx: &Context, service: &dyn Service, one: &(Delivery, Heard)) -> Result<()> {
+    let mut conflicts = 0;
+    let mut tries = 0;
+    loop {
+        match apply(ctx, service, std::slice::from_ref(one)).await {
+            Ok(()) => return Ok(()),
+            Err(error) if error.is_conflict() && conflicts < 100 => conflicts += 1,
+            Err(error) => {
+                tries += 1;
+                if tries >= ctx.settings().tries_max || error.is_permanent() {
+                    return Err(error);
+                }
+                ctx.metrics()
+                    .retries
+                    .with_label_values(&[&one.0.message.kind])
+                    .inc();
+                tokio::time::sleep(ctx.jittered(Duration::from_millis(5 << tries))).await;
+            }
+        }
+    }
+}
+
+/// Applies `batch` in one transaction.
+async fn apply(ctx: &Context, service: &dyn Service, batch: &[(Delivery, Heard)]) -> Result<()> {
+    let tx = ctx.store().begin().await?;
+    let (first, repeats) = first_seen(&*tx, batch, ctx.now_us()).await?;
+    service.prepare(&*tx, &first).await?;
+    let mut orders: BTreeMap<Uuid, Vec<&Heard>> = BTreeMap::new();
+    for heard in &first {
+        orders.entry(heard.event.subject()).or_default().push(heard);
+    }
+    let reactions = orders
+        .into_values()
+        .map(|messages| react(service, &*tx, messages));
+    let spoken = try_join_all(reactions)
+        .await?
+        .into_iter()
+        .flatten()
+        .collect();
+    conclude(ctx, tx, spoken).await?;
+    let now_us = ctx.now_us();
+    for heard in first {
+        let lag = ctx
+            .metrics()
+            .lag
+            .with_label_values(&[heard.event.kind().as_str()]);
+        lag.observe(metrics::seconds(now_us - heard.time_us));
+    }
+    for kind in repeats {
+        ctx.metrics().duplicates.with_label_values(&[kind]).inc();
+    }
+    Ok(())
+}
+
+/// Runs the reactions to the messages of one order, one after another.
+async fn react(
+    service: &dyn Service,
+    tx: &dyn Tx,
+    messages: Vec<&Heard>,
+) -> Result<Vec<(Origin, Said)>> {
+    let mut spoken = Vec::with_capacity(messages.len());
+    for heard in messages {
+        let mut said = Said::default();
+        service.react(heard, tx, &mut said).await?;
+        spoken.push((heard.origin(), said));
+    }
+    Ok(spoken)
+}
+
+/// Splits a batch into messages not applied yet and the types of those that were.
+async fn first_seen<'b>(
+    tx: &dyn Tx,
+    batch: &'b [(Delivery, Heard)],
+    now_us: i64,
+) -> Result<(Vec<&'b Heard>, Vec<&'static str>)> {
+    let ids: Vec<MessageId> = batch.iter().map(|(_, heard)| heard.id).collect();
+    let (mut first, mut repeats) = (Vec::with_capacity(batch.len()), Vec::new());
+    for (fresh, (_, heard)) in inbox::note(tx, &ids, now_us).await?.into_iter().zip(batch) {
+        if fresh {
+            first.push(heard);
+        } else {
+            repeats.push(heard.event.kind().as_str());
+        }
+    }
+    Ok((first, repeats))
+}
+
+/// Puts a message that failed off until later, or into the dead queue when it has had its chances.
+async fn put_aside(
+    ctx: &Context,
+    deliveries: &mut dyn Deliveries,
+    delivery: &Delivery,
+    error: &Error,
+) -> Result<()> {
+    let Delivery {
+        tag,
+        message,
+        attempts,
+        ..
+    } = delivery;
+    let (kind, id) = (message.kind.as_str(), message.id);
+    if error.is_permanent() || *attempts >= ctx.settings().retries_max {
+        tracing::error!(%error, %id, kind, attempts, order.id = %message.subject, "message to the dead queue");
+        ctx.metrics().dead.with_label_values(&[kind]).inc();
+        deliveries.bury(*tag, &error.to_string()).await?;
+    } else {
+        let pause = ctx.jittered(ctx.settings().retry_after * 2_u32.pow(*attempts));
+        tracing::warn!(%error, %id, kind, attempts, ?pause, order.id = %message.subject, "message put off");
+        ctx.metrics().retries.with_label_values(&[kind]).inc();
+        deliveries.retry(*tag, pause, &error.to_string()).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,93 @@
+//! What surrounds each request: a place in the queue, a trace, a time-out, a measurement, a log line.
+
+use super::Problem;
+use crate::{Context, Settings, Trace, metrics::seconds};
+use axum::extract::{Request, State};
+use axum::http::{HeaderMap, HeaderValue};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use std::sync::Arc;
+use tokio::sync::Semaphore;
+
+/// How many requests may be in work.
+pub(super) struct Limits {
+    requests: Semaphore,
+    waits: Semaphore,
+}
+
+impl Limits {
+    pub(super) fn new(settings: &Settings) -> Self {
+        Self {
+            requests: Semaphore::new(settings.requests_max),
+            waits: Semaphore::new(settings.waits_max),
+        }
+    }
+}
+
+#[derive(Clone)]
+pub(super) struct Shell {
+    pub(super) ctx: Context,
+    pub(super) limits: Arc<Limits>,
+    pub(super) route: &'static str,
+    pub(super) waits: bool,
+}
+
+/// Runs the rest of the request inside the shell.
+pub(super) async fn around(
+    State(shell): State<Shell>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let Shell {
+        ctx,
+        limits,
+        route,
+        waits,
+    } = &shell;
+    let permits = if *waits {
+        &limits.waits
+    } else {
+        &limits.requests
+    };
+    // Shed before anything else: this answer means that nothing was done.
+    let Ok(_permit) = permits.try_acquire() else {
+        return Problem::overloaded().into_response();
+    };
+    let began_us = ctx.now_us();
+    let method = request.method().clone();
+    let trace = incoming(request.headers()).unwrap_or_else(|| ctx.new_trace());
+    let request_id = request_id(request.headers()).unwrap_or_else(|| trace.id());
+    request.extensions_mut().insert(trace.clone());
+    ctx.metrics().requests_in_flight.inc();
+    let mut response = if *waits {
+        next.run(request).await
+    } else {
+        let answer = tokio::time::timeout(ctx.settings().request_timeout, next.run(request)).await;
+        answer.unwrap_or_else(|_| Problem::timed_out().into_response())
+    };
+    ctx.metrics().requests_in_flight.dec();
+    let took_us = ctx.now_us() - began_us;
+    let status = response.status();
+    let labels = [method.as_str(), route, status.as_str()];
+    ctx.metrics()
+        .http
+        .with_label_values(&labels)
+        .observe(seconds(took_us));
+    tracing::debug!(trace_id = trace.id(), %method, route, status = status.as_u16(), took_us, "request");
+    if let Ok(value) = HeaderValue::from_str(&request_id) {
+        response.headers_mut().insert("x-request-id", value);
+    }
+    response
+}
+
+fn incoming(headers: &HeaderMap) -> Option<Trace> {
+    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    Trace::parse(text("traceparent")?, text("tracestate"))
+}
+
+/// The client's own id for the request, if it is short and plain.
+fn request_id(headers: &HeaderMap) -> Option<String> {
+    let id = headers.get("x-request-id")?.to_str().ok()?;
+    ((1..=128).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic()))
+        .then(|| id.to_owned())
+}

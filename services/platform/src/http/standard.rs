@@ -1,0 +1,290 @@
+//! The endpoints that every service has: health, metrics, and everything a checker wants to see.
+
+use super::{Api, Doc, Id, Listing, Params, Problem, list};
+use crate::broker::{BrokerError, DeadLetter, Depth, Tapped};
+use crate::{Context, Result, inbox, log};
+use axum::extract::State;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use contract::MessageId;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+pub(super) fn add(api: Api) -> Api {
+    api.get(
+        "/health",
+        health,
+        Doc::new("Whether the process is alive").answers(200, "alive"),
+    )
+    .get(
+        "/ready",
+        ready,
+        Doc::new("Whether the service can do its work").gives::<Readiness>(200, "ready"),
+    )
+    .get(
+        "/metrics",
+        metrics,
+        Doc::new("Metrics in Prometheus' text format").answers(200, "metrics"),
+    )
+    .get(
+        "/api/v1/events",
+        events,
+        Doc::new("The event log").lists::<log::LoggedEvent>(),
+    )
+    .get(
+        "/api/v1/inbox",
+        inbox,
+        Doc::new("The messages that were applied").lists::<inbox::Applied>(),
+    )
+    .get(
+        "/api/v1/queues",
+        queues,
+        Doc::new("How full this service's queue is").gives::<QueueView>(200, "counts"),
+    )
+    .get(
+        "/api/v1/tap",
+        tap,
+        Doc::new("What was on the exchange, one CloudEvents message with its place a line")
+            .query("after", "the place after which to begin; 0 if not given")
+            .query(
+                "limit",
+                "at most this many messages, 1 to 10000; 1000 if not given",
+            )
+            .answers(200, "application/x-ndjson"),
+    )
+    .get(
+        "/api/v1/dead-letters",
+        dead_letters,
+        Doc::new("Messages that were given up").lists::<DeadLetterView>(),
+    )
+    .post(
+        "/api/v1/dead-letters/{id}/replay",
+        replay,
+        Doc::new("Give a message all its chances again").answers(204, "it is in the queue"),
+    )
+    .delete(
+        "/api/v1/dead-letters/{id}",
+        discard,
+        Doc::new("Remove a message for good").answers(204, "it is gone"),
+    )
+}
+
+async fn health() -> &'static str {
+    "alive\n"
+}
+
+#[derive(Serialize, JsonSchema)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "one for each thing that a service needs"
+)]
+struct Readiness {
+    ready: bool,
+    consuming: bool,
+    store: bool,
+    stopping: bool,
+}
+
+async fn ready(State(ctx): State<Context>) -> Response {
+    let consuming = ctx.metrics().consuming.get() == 1;
+    let store = log::pending(ctx.store()).await.is_ok();
+    let stopping = ctx.is_stopping();
+    let ready = consuming && store && !stopping;
+    let status = if ready {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    };
+    (
+        status,
+        axum::Json(Readiness {
+            ready,
+            consuming,
+            store,
+            stopping,
+        }),
+    )
+        .into_response()
+}
+
+async fn metrics(State(ctx): State<Context>) -> Result<Response> {
+    let (pending, oldest_us) = log::pending(ctx.store()).await?;
+    ctx.metrics().outbox_pending.set(pending);
+    ctx.metrics()
+        .outbox_oldest_us
+        .set(oldest_us.map_or(0, |oldest| ctx.now_us() - oldest));
+    let text = [(
+        header::CONTENT_TYPE,
+        "text/plain; version=0.0.4; charset=utf-8",
+    )];
+    Ok((text, ctx.metrics().text()).into_response())
+}
+
+async fn events(State(ctx): State<Context>, listing: Listing) -> Result<Response> {
+    list(&ctx, listing, |tx, after, n| {
+        Box::pin(log::page(tx, after, n))
+    })
+    .await
+}
+
+async fn inbox(State(ctx): State<Context>, listing: Listing) -> Result<Response> {
+    list(&ctx, listing, |tx, after, n| {
+        Box::pin(inbox::page(tx, after, n))
+    })
+    .await
+}
+
+/// What still has to move before a service is at rest.
+#[derive(Serialize, JsonSchema)]
+struct QueueView {
+    queue: &'static str,
+    #[serde(flatten)]
+    depth: Depth,
+    /// Events that are said but not published.
+    unpublished: i64,
+}
+
+async fn queues(State(ctx): State<Context>) -> Result<Response> {
+    let depth = match ctx.broker().depth(ctx.service()).await {
+        // A service that hears nothing has no queue.
+        Err(BrokerError::NoQueue(_)) => Depth::default(),
+        other => other.map_err(unavailable)?,
+    };
+    let (unpublished, _) = log::pending(ctx.store()).await?;
+    Ok(axum::Json(QueueView {
+        queue: ctx.service(),
+        depth,
+        unpublished,
+    })
+    .into_response())
+}
+
+#[derive(Deserialize)]
+struct TapParams {
+    after: Option<String>,
+    limit: Option<String>,
+}
+
+async fn tap(State(ctx): State<Context>, Params(params): Params<TapParams>) -> Result<Response> {
+    let number =
+        |name: &str, text: Option<String>, default: i64, range: std::ops::RangeInclusive<i64>| {
+            let parsed = text.map_or(Some(default), |text| text.parse().ok());
+            parsed.filter(|n| range.contains(n)).ok_or_else(|| {
+                Problem::parameter(
+                    name,
+                    format!("must be between {} and {}", range.start(), range.end()),
+                )
+            })
+        };
+    let after = number("after", params.after, 0, 0..=i64::MAX)?;
+    let limit = number("limit", params.limit, 1_000, 1..=10_000)?;
+    let tapped = ctx
+        .broker()
+        .tap(after, usize::try_from(limit).unwrap_or(0))
+        .await
+        .map_err(unavailable)?;
+    let mut lines = Vec::new();
+    for Tapped { seq, json } in &tapped {
+        lines.extend_from_slice(format!("{{\"seq\":{seq},\"message\":{json}}}\n").as_bytes());
+    }
+    Ok(([(header::CONTENT_TYPE, "application/x-ndjson")], lines).into_response())
+}
+
+#[derive(Serialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+struct DeadLetterView {
+    id: String,
+    reason: String,
+    attempts: u32,
+    dead_at_us: i64,
+    #[schemars(with = "serde_json::Value")]
+    message: Box<RawValue>,
+}
+
+/// The most dead letters in one answer.
+const DEAD_LETTERS_MAX: usize = 10_000;
+
+#[derive(Serialize)]
+struct DeadLetters {
+    items: Vec<DeadLetterView>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next: Option<String>,
+}
+
+async fn dead_letters(State(ctx): State<Context>, listing: Listing) -> Result<Response> {
+    let after = match listing.after() {
+        "" => None,
+        text => Some(
+            text.parse()
+                .map_err(|_| Problem::parameter("after", "must be a UUID"))?,
+        ),
+    };
+    // As NDJSON all of it is wanted; the dead queue is small or something is very wrong.
+    let limit = if listing.is_ndjson() {
+        DEAD_LETTERS_MAX
+    } else {
+        listing.limit()
+    };
+    let found = match ctx
+        .broker()
+        .dead_letters(ctx.service(), after, limit + 1)
+        .await
+    {
+        Err(BrokerError::NoQueue(_)) => Vec::new(),
+        other => other.map_err(unavailable)?,
+    };
+    let more = found.len() > limit;
+    let items = found
+        .into_iter()
+        .take(limit)
+        .map(view)
+        .collect::<Result<Vec<_>>>()?;
+    if listing.is_ndjson() {
+        let mut lines = Vec::new();
+        for item in &items {
+            lines.extend(serde_json::to_vec(item).unwrap_or_default());
+            lines.push(b'\n');
+        }
+        return Ok(([(header::CONTENT_TYPE, "application/x-ndjson")], lines).into_response());
+    }
+    let next = items.last().filter(|_| more).map(|item| item.id.clone());
+    Ok(axum::Json(DeadLetters { items, next }).into_response())
+}
+
+fn view(letter: DeadLetter) -> Result<DeadLetterView> {
+    let json = letter.message.to_json()?;
+    Ok(DeadLetterView {
+        id: letter.message.id.to_string(),
+        reason: letter.reason,
+        attempts: letter.attempts,
+        dead_at_us: letter.at_us,
+        message: RawValue::from_string(json)?,
+    })
+}
+
+async fn replay(State(ctx): State<Context>, Id(id): Id<MessageId>) -> Result<StatusCode> {
+    answer(ctx.broker().replay(ctx.service(), id).await, id)
+}
+
+async fn discard(State(ctx): State<Context>, Id(id): Id<MessageId>) -> Result<StatusCode> {
+    answer(ctx.broker().discard(ctx.service(), id).await, id)
+}
+
+fn answer(found: Result<bool, BrokerError>, id: MessageId) -> Result<StatusCode> {
+    match found {
+        Ok(true) => Ok(StatusCode::NO_CONTENT),
+        Ok(false) | Err(BrokerError::NoQueue(_)) => {
+            Err(Problem::not_found("dead letter", id).into())
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+#[allow(
+    clippy::needless_pass_by_value,
+    reason = "used as a function in map_err"
+)]
+fn unavailable(error: BrokerError) -> Problem {
+    Problem::unavailable(error.to_string())
+}

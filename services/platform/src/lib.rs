@@ -1,0 +1,38 @@
+//! How any service runs: store, broker, event log, relay, inbox, consumer, committer, HTTP.
+//!
+//! Nothing in here knows what the services are about. A service brings a schema, an API and its reactions
+//! ([`Service`]); the platform gives it a [`Context`] and takes care that everything it says is stored with
+//! the change that made it true, published at least once and applied at most once.
+#![deny(missing_docs)]
+
+pub mod broker;
+mod clock;
+mod committer;
+mod consumer;
+mod context;
+mod error;
+pub mod fault;
+pub mod http;
+pub mod idempotency;
+mod inbox;
+mod log;
+pub mod logs;
+pub mod metrics;
+pub mod outside;
+mod relay;
+mod said;
+mod service;
+pub mod store;
+mod trace;
+pub mod waiting;
+pub mod world;
+
+pub use clock::{Clock, os_seed};
+pub use context::{Context, Parts, Settings};
+pub use error::{Error, Illegal, Result};
+pub use said::{Origin, Said};
+pub use service::{Heard, Running, Service};
+pub use trace::Trace;
+
+/// A boxed future, the return type of everything that is called through `dyn`.
+pub type BoxFuture<'a, T> = std::pin::Pin<Box<dyn Future<Output = T> + Send + 'a>>;

@@ -1,0 +1,74 @@
+//! What a step says, and the end of every transaction: store what was said, commit, then hand it on.
+
+use crate::store::Tx;
+use crate::{Context, Result, Trace, log};
+use contract::{Event, Message, MessageId};
+
+/// What brought a step about.
+#[derive(Debug, Clone)]
+pub struct Origin {
+    /// The message that it answers; none for a request.
+    pub cause: Option<MessageId>,
+    /// The trace that it continues.
+    pub trace: Trace,
+}
+
+impl Origin {
+    /// A request from outside, in this trace.
+    pub const fn request(trace: Trace) -> Self {
+        Self { cause: None, trace }
+    }
+}
+
+/// The events that a step says. They are stored with its change and published after the commit.
+#[derive(Default)]
+pub struct Said {
+    events: Vec<Event>,
+    after_commit: Vec<Box<dyn FnOnce() + Send>>,
+}
+
+impl Said {
+    /// Says `event` in this transaction.
+    pub fn push(&mut self, event: impl Into<Event>) {
+        self.events.push(event.into());
+    }
+
+    /// Whether nothing was said and nothing is to be done after the commit.
+    pub fn is_empty(&self) -> bool {
+        self.events.is_empty() && self.after_commit.is_empty()
+    }
+
+    /// Runs `then` when the transaction is committed, and not at all otherwise. After a crash it is lost:
+    /// whatever must happen needs a sweep as well.
+    pub fn after_commit(&mut self, then: impl FnOnce() + Send + 'static) {
+        self.after_commit.push(Box::new(then));
+    }
+}
+
+/// Ends a transaction: appends what was said to the event log, commits, and gives it to the relay.
+pub(crate) async fn conclude(
+    ctx: &Context,
+    tx: Box<dyn Tx>,
+    spoken: Vec<(Origin, Said)>,
+) -> Result<()> {
+    let mut entries = Vec::new();
+    let mut after_commit = Vec::new();
+    for (origin, said) in spoken {
+        entries.extend(log::entries(ctx, &origin, said.events));
+        after_commit.extend(said.after_commit);
+    }
+    log::append(&*tx, &entries).await?;
+    tx.commit().await?;
+    for entry in &entries {
+        ctx.metrics()
+            .said
+            .with_label_values(&[&entry.message.kind])
+            .inc();
+    }
+    let messages: Vec<Message> = entries.into_iter().map(|entry| entry.message).collect();
+    ctx.relay().hand_over(messages);
+    for then in after_commit {
+        then();
+    }
+    Ok(())
+}

@@ -1,0 +1,99 @@
+//! The store port: one writer, consistent snapshots, and statements that every engine understands.
+//!
+//! SQL is written once, in the subset that SQLite and PostgreSQL share, with `$1` parameters bound by
+//! name. Guards belong into the statement, so a caller never reads, decides and then writes.
+
+mod migrate;
+mod sqlite;
+mod value;
+
+pub use migrate::{Migration, migrate};
+pub use sqlite::{Sqlite, Synchronous};
+pub(crate) use sqlite::{connect as connect_sqlite, engine as sqlite_error};
+pub use value::{FromValue, Param, Row, Value};
+
+use async_trait::async_trait;
+
+/// What a database did not do, and whether asking again can help.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum StoreError {
+    /// Another transaction was in the way; the same transaction may succeed when run again at once.
+    #[error("another transaction was in the way: {0}")]
+    Conflict(String),
+    /// A fence in the schema held: this statement can never succeed on this state.
+    #[error("a constraint refused the statement: {0}")]
+    Constraint(String),
+    /// The engine could not be reached or failed. Nothing of the transaction is kept.
+    #[error("the database failed: {0}")]
+    Engine(String),
+    /// The engine failed while committing: the transaction may or may not be kept.
+    #[error("the outcome of the commit is unknown: {0}")]
+    Unknown(String),
+    /// A row does not hold what the code expects in this column.
+    #[error("column {column} does not hold what is expected there: {found}")]
+    Column {
+        /// Index in the row.
+        column: usize,
+        /// What was there.
+        found: String,
+    },
+}
+
+/// The result of asking a store.
+pub type Result<T, E = StoreError> = std::result::Result<T, E>;
+
+/// A database of one service.
+#[async_trait]
+pub trait Store: Send + Sync {
+    /// Begins the one write transaction; waits, in order of arrival, while there is another.
+    async fn begin(&self) -> Result<Box<dyn Tx>>;
+
+    /// Begins a read-only transaction that sees one consistent state until it is dropped.
+    async fn snapshot(&self) -> Result<Box<dyn Tx>>;
+
+    /// Takes up to `claim.n` due rows for `claim.lease_us`, so that no other replica takes them too.
+    async fn claim(&self, claim: Claim) -> Result<Vec<Row>>;
+}
+
+/// Which rows to claim. The table needs the columns `id` and `leased_until_us`.
+#[derive(Debug, Clone, Copy)]
+pub struct Claim {
+    /// The table.
+    pub table: &'static str,
+    /// What to return of each row.
+    pub columns: &'static str,
+    /// Which rows are due, as SQL; `$1` is `before_us`.
+    pub due: &'static str,
+    /// The order in which to take them.
+    pub order: &'static str,
+    /// Bound to `$1` in `due`.
+    pub before_us: i64,
+    /// At most this many rows.
+    pub n: i64,
+    /// Now, microseconds since 1970.
+    pub now_us: i64,
+    /// How long the rows are ours.
+    pub lease_us: i64,
+}
+
+/// A transaction. Dropped without a commit it is rolled back.
+///
+/// The methods take `&self` so that the reactions of a batch can run side by side on one transaction: a
+/// network driver pipelines them, an embedded one simply runs them in turn.
+#[async_trait]
+pub trait Tx: Send + Sync {
+    /// Runs one statement and tells how many rows it changed.
+    async fn execute(&self, sql: &str, params: &[Param<'_>]) -> Result<u64>;
+
+    /// Runs one statement for each of `rows` and tells how many rows each changed.
+    async fn execute_many(&self, sql: &str, rows: &[Vec<Param<'_>>]) -> Result<Vec<u64>>;
+
+    /// Runs one statement and returns its rows.
+    async fn query(&self, sql: &str, params: &[Param<'_>]) -> Result<Vec<Row>>;
+
+    /// Locks these rows of `table` in id order until the end, so that two writers never wait in a circle.
+    async fn lock_rows(&self, table: &str, ids: &[String]) -> Result<()>;
+
+    /// Keeps everything.
+    async fn commit(self: Box<Self>) -> Result<()>;
+}

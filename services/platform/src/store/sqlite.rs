@@ -1,0 +1,313 @@
+//! SQLite: a file in WAL mode, or in memory. rusqlite is called inline, which is fast and deterministic.
+//!
+//! One writer connection sits behind a fair async mutex that is held for the life of a transaction; readers
+//! have a few connections of their own, so that an export does not stop the shop.
+
+use super::{Claim, Param, Result, Row, Store, StoreError, Tx, Value};
+use async_trait::async_trait;
+use rusqlite::{CachedStatement, Connection, ErrorCode, types::ValueRef};
+use std::path::Path;
+use std::sync::{Arc, Mutex as StdMutex, PoisonError};
+use tokio::sync::{Mutex, OwnedMutexGuard, OwnedSemaphorePermit, Semaphore};
+
+const READERS: usize = 4;
+const STATEMENTS: usize = 256;
+
+/// When SQLite waits for the disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Synchronous {
+    /// Survives kill -9 of the process; a power loss may take the last transactions.
+    #[default]
+    Normal,
+    /// Survives a power loss too, for one disk flush a commit.
+    Full,
+}
+
+/// A SQLite database.
+pub struct Sqlite {
+    writer: Arc<Mutex<StdMutex<Connection>>>,
+    readers: Option<Arc<Readers>>,
+}
+
+struct Readers {
+    path: std::path::PathBuf,
+    idle: StdMutex<Vec<Connection>>,
+    permits: Arc<Semaphore>,
+}
+
+impl Sqlite {
+    /// Opens or creates the database in the file `path`.
+    pub fn open(path: &Path, synchronous: Synchronous) -> Result<Self> {
+        let connection = connect(path, synchronous)?;
+        Ok(Self {
+            writer: Arc::new(Mutex::new(StdMutex::new(connection))),
+            readers: Some(Arc::new(Readers {
+                path: path.to_owned(),
+                idle: StdMutex::default(),
+                permits: Arc::new(Semaphore::new(READERS)),
+            })),
+        })
+    }
+
+    /// A database that lives and dies with this value. Snapshots wait for the writer: there is one connection.
+    pub fn in_memory() -> Result<Self> {
+        let connection = Connection::open_in_memory().map_err(engine)?;
+        connection.set_prepared_statement_cache_capacity(STATEMENTS);
+        Ok(Self {
+            writer: Arc::new(Mutex::new(StdMutex::new(connection))),
+            readers: None,
+        })
+    }
+
+    async fn write(&self, begin: &str) -> Result<SqliteTx> {
+        let guard = Arc::clone(&self.writer).lock_owned().await;
+        SqliteTx::begin(Held::Writer(guard), begin)
+    }
+}
+
+/// Opens a connection with the pragmas that all databases of the shop use.
+pub(crate) fn connect(path: &Path, synchronous: Synchronous) -> Result<Connection> {
+    let connection = Connection::open(path).map_err(engine)?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    let synchronous = match synchronous {
+        Synchronous::Normal => "normal",
+        Synchronous::Full => "full",
+    };
+    connection
+        .execute_batch(&format!(
+            "pragma journal_mode = wal; pragma synchronous = {synchronous}; pragma busy_timeout = 5000;
+             pragma wal_autocheckpoint = 4000; pragma cache_size = -32000; pragma foreign_keys = on;"
+        ))
+        .map_err(engine)?;
+    Ok(connection)
+}
+
+#[async_trait]
+impl Store for Sqlite {
+    async fn begin(&self) -> Result<Box<dyn Tx>> {
+        Ok(Box::new(self.write("begin immediate").await?))
+    }
+
+    async fn snapshot(&self) -> Result<Box<dyn Tx>> {
+        let Some(readers) = &self.readers else {
+            return Ok(Box::new(self.write("begin").await?));
+        };
+        let permit = Arc::clone(&readers.permits)
+            .acquire_owned()
+            .await
+            .map_err(|_| StoreError::Engine("closed".to_owned()))?;
+        let idle = lock(&readers.idle).pop();
+        let connection = match idle {
+            Some(connection) => connection,
+            None => connect(&readers.path, Synchronous::Normal)?,
+        };
+        let held = Held::Reader {
+            connection: Some(StdMutex::new(connection)),
+            readers: Arc::clone(readers),
+            _permit: permit,
+        };
+        let tx = SqliteTx::begin(held, "begin")?;
+        // `begin` alone does not look at the file yet; the snapshot is taken by the first read.
+        tx.query("select count(*) from migrations", &[]).await?;
+        Ok(Box::new(tx))
+    }
+
+    async fn claim(&self, claim: Claim) -> Result<Vec<Row>> {
+        let Claim {
+            table,
+            columns,
+            due,
+            order,
+            ..
+        } = claim;
+        let sql = format!(
+            "update {table} set leased_until_us = $2 where id in (
+                 select id from {table} where {due} and (leased_until_us is null or leased_until_us <= $3)
+                 order by {order} limit $4)
+             returning {columns}"
+        );
+        let tx = self.begin().await?;
+        let params = crate::params![
+            claim.before_us,
+            claim.now_us + claim.lease_us,
+            claim.now_us,
+            claim.n
+        ];
+        let rows = tx.query(&sql, params).await?;
+        if !rows.is_empty() {
+            tx.commit().await?;
+        }
+        Ok(rows)
+    }
+}
+
+enum Held {
+    Writer(OwnedMutexGuard<StdMutex<Connection>>),
+    Reader {
+        connection: Option<StdMutex<Connection>>,
+        readers: Arc<Readers>,
+        _permit: OwnedSemaphorePermit,
+    },
+}
+
+impl Held {
+    fn with<T>(&self, work: impl FnOnce(&Connection) -> T) -> T {
+        match self {
+            Self::Writer(guard) => work(&lock(guard)),
+            Self::Reader { connection, .. } => {
+                work(&lock(connection.as_ref().expect("taken only when dropped")))
+            }
+        }
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        if let Self::Reader {
+            connection,
+            readers,
+            ..
+        } = self
+            && let Some(connection) = connection.take()
+        {
+            lock(&readers.idle).push(
+                connection
+                    .into_inner()
+                    .unwrap_or_else(PoisonError::into_inner),
+            );
+        }
+    }
+}
+
+struct SqliteTx {
+    held: Held,
+    open: bool,
+}
+
+impl SqliteTx {
+    fn begin(held: Held, begin: &str) -> Result<Self> {
+        held.with(|connection| connection.prepare_cached(begin)?.execute([]))
+            .map_err(engine)?;
+        Ok(Self { held, open: true })
+    }
+
+    fn run<T>(
+        &self,
+        sql: &str,
+        work: impl FnOnce(&mut CachedStatement<'_>) -> rusqlite::Result<T>,
+    ) -> Result<T> {
+        self.held
+            .with(|connection| work(&mut connection.prepare_cached(sql)?))
+            .map_err(engine)
+    }
+}
+
+impl Drop for SqliteTx {
+    fn drop(&mut self) {
+        if self.open {
+            let rolled_back = self
+                .held
+                .with(|connection| connection.prepare_cached("rollback")?.execute([]));
+            if let Err(error) = rolled_back {
+                tracing::error!(%error, "a transaction could not be rolled back");
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl Tx for SqliteTx {
+    async fn execute(&self, sql: &str, params: &[Param<'_>]) -> Result<u64> {
+        self.run(sql, |statement| execute(statement, params))
+    }
+
+    async fn execute_many(&self, sql: &str, rows: &[Vec<Param<'_>>]) -> Result<Vec<u64>> {
+        self.run(sql, |statement| {
+            rows.iter()
+                .map(|params| execute(statement, params))
+                .collect()
+        })
+    }
+
+    async fn query(&self, sql: &str, params: &[Param<'_>]) -> Result<Vec<Row>> {
+        self.run(sql, |statement| {
+            bind(statement, params)?;
+            let columns = statement.column_count();
+            let mut rows = statement.raw_query();
+            let mut found = Vec::new();
+            while let Some(row) = rows.next()? {
+                found.push(Row((0..columns)
+                    .map(|i| row.get_ref(i).map(value))
+                    .collect::<rusqlite::Result<_>>()?));
+            }
+            Ok(found)
+        })
+    }
+
+    async fn lock_rows(&self, _table: &str, _ids: &[String]) -> Result<()> {
+        // There is one writer, and this transaction is it.
+        Ok(())
+    }
+
+    async fn commit(mut self: Box<Self>) -> Result<()> {
+        self.run("commit", |statement| statement.execute([]).map(|_| ()))?;
+        self.open = false;
+        Ok(())
+    }
+}
+
+fn execute(statement: &mut CachedStatement<'_>, params: &[Param<'_>]) -> rusqlite::Result<u64> {
+    bind(statement, params)?;
+    if statement.column_count() == 0 {
+        return statement.raw_execute().map(|rows| rows as u64);
+    }
+    let mut rows = statement.raw_query();
+    let mut n = 0;
+    while rows.next()?.is_some() {
+        n += 1;
+    }
+    Ok(n)
+}
+
+/// Binds by name: SQLite numbers `$n` by first appearance, so binding by position would be silently wrong.
+fn bind(statement: &mut CachedStatement<'_>, params: &[Param<'_>]) -> rusqlite::Result<()> {
+    for index in 1..=statement.parameter_count() {
+        let number = statement
+            .parameter_name(index)
+            .and_then(|name| name.strip_prefix('$')?.parse::<usize>().ok());
+        let param = number.and_then(|number| params.get(number.checked_sub(1)?));
+        match param.ok_or(rusqlite::Error::InvalidParameterCount(params.len(), index))? {
+            Param::Null => statement.raw_bind_parameter(index, rusqlite::types::Null)?,
+            Param::Int(int) => statement.raw_bind_parameter(index, int)?,
+            Param::Text(text) => statement.raw_bind_parameter(index, text.as_ref())?,
+        }
+    }
+    Ok(())
+}
+
+fn value(value: ValueRef<'_>) -> Value {
+    match value {
+        ValueRef::Null => Value::Null,
+        ValueRef::Integer(int) => Value::Int(int),
+        ValueRef::Text(text) => Value::Text(String::from_utf8_lossy(text).into_owned()),
+        ValueRef::Real(real) => Value::Text(real.to_string()),
+        ValueRef::Blob(blob) => Value::Text(format!("{} bytes", blob.len())),
+    }
+}
+
+fn lock<T>(mutex: &StdMutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[allow(
+    clippy::needless_pass_by_value,
+    reason = "used as a function in map_err"
+)]
+pub(crate) fn engine(error: rusqlite::Error) -> StoreError {
+    let text = error.to_string();
+    match error.sqlite_error_code() {
+        Some(ErrorCode::ConstraintViolation) => StoreError::Constraint(text),
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => StoreError::Conflict(text),
+        _ => StoreError::Engine(text),
+    }
+}

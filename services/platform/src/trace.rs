@@ -1,0 +1,106 @@
+//! The trace context that flows from a request through event rows and messages to the last reaction.
+
+use uuid::Uuid;
+
+/// W3C trace context. It is stored in the event row, so a message that is published late keeps its parent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Trace {
+    trace_id: u128,
+    span_id: u64,
+    flags: u8,
+    state: Option<String>,
+}
+
+impl Trace {
+    /// A new trace from random bits.
+    pub fn new(random: Uuid, span: u64) -> Self {
+        Self {
+            trace_id: random.as_u128().max(1),
+            span_id: span.max(1),
+            flags: 1,
+            state: None,
+        }
+    }
+
+    /// The context in these headers; none when `traceparent` is not valid, as the standard asks.
+    pub fn parse(traceparent: &str, tracestate: Option<&str>) -> Option<Self> {
+        let mut parts = traceparent.split('-');
+        let (version, trace, span, flags) =
+            (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
+        let lengths =
+            version.len() == 2 && trace.len() == 32 && span.len() == 16 && flags.len() == 2;
+        let lowercase_hex = |b: u8| b.is_ascii_digit() || (b'a'..=b'f').contains(&b) || b == b'-';
+        let more = parts.next().is_some();
+        if !lengths
+            || version == "ff"
+            || (version == "00" && more)
+            || !traceparent.bytes().all(lowercase_hex)
+        {
+            return None;
+        }
+        let (trace_id, span_id) = (
+            u128::from_str_radix(trace, 16).ok()?,
+            u64::from_str_radix(span, 16).ok()?,
+        );
+        (trace_id != 0 && span_id != 0).then_some(Self {
+            trace_id,
+            span_id,
+            flags: u8::from_str_radix(flags, 16).ok()?,
+            state: tracestate
+                .filter(|state| state.len() <= 512)
+                .map(str::to_owned),
+        })
+    }
+
+    /// The same trace, one step further: `span` is the id of that step.
+    pub fn child(&self, span: u64) -> Self {
+        Self {
+            span_id: span.max(1),
+            ..self.clone()
+        }
+    }
+
+    /// The trace id, 32 hex digits.
+    pub fn id(&self) -> String {
+        format!("{:032x}", self.trace_id)
+    }
+
+    /// The `traceparent` header.
+    pub fn traceparent(&self) -> String {
+        format!(
+            "00-{:032x}-{:016x}-{:02x}",
+            self.trace_id, self.span_id, self.flags
+        )
+    }
+
+    /// The `tracestate` header.
+    pub fn tracestate(&self) -> Option<&str> {
+        self.state.as_deref()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_valid_header_survives_and_an_invalid_one_is_none() {
+        let header = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+        let trace = Trace::parse(header, Some("vendor=1")).unwrap();
+        assert_eq!(trace.traceparent(), header);
+        assert_eq!(trace.tracestate(), Some("vendor=1"));
+        assert_eq!(trace.child(255).id(), trace.id());
+        for bad in [
+            "",
+            "00-0-0-0",
+            "00-00000000000000000000000000000000-b7ad6b7169203331-01",
+            "00-0af7651916cd43dd8448eb211c80319c-0000000000000000-01",
+            "00-0AF7651916CD43DD8448EB211C80319C-b7ad6b7169203331-01",
+            "ff-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+            "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01-more",
+            "00-+af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+        ] {
+            assert_eq!(Trace::parse(bad, None), None, "{bad}");
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! Products: what there is, what it costs, and who has reserved it.
+//!
+//! Owns the tables `products` and `reservations`. Says `reservation.created`, `reservation.failed`,
+//! `reservation.consumed`, `reservation.canceled`, `product.created`, `product.restocked`. Hears
+//! `order.created`, `payment.processed`, `payment.failed`.
+#![deny(missing_docs)]
+
+mod api;
+pub mod product;
+mod reactions;
+mod sql;
+
+use contract::EventType;
+use platform::http::Api;
+use platform::store::{Migration, Tx};
+use platform::{BoxFuture, Context, Heard, Result, Said, Service};
+use std::sync::Arc;
+
+/// The service's name, and its queue's.
+pub const NAME: &str = "products";
+
+/// The products service.
+pub struct Products;
+
+impl Products {
+    /// The service.
+    pub fn new() -> Arc<Self> {
+        Arc::new(Self)
+    }
+}
+
+impl Service for Products {
+    fn migrations(&self) -> &'static [Migration] {
+        &[Migration {
+            name: "products-0001",
+            sql: include_str!("../migrations/0001_products.sql"),
+        }]
+    }
+
+    fn api(&self, ctx: &Context) -> Api {
+        api::routes(ctx)
+    }
+
+    fn hears(&self, kind: EventType) -> bool {
+        matches!(
+            kind,
+            EventType::OrderCreated | EventType::PaymentProcessed | EventType::PaymentFailed
+        )
+    }
+
+    fn prepare<'t>(&'t self, tx: &'t dyn Tx, batch: &'t [&'t Heard]) -> BoxFuture<'t, Result<()>> {
+        Box::pin(reactions::prepare(tx, batch))
+    }
+
+    fn react<'t>(
+        &'t self,
+        heard: &'t Heard,
+        tx: &'t dyn Tx,
+        said: &'t mut Said,
+    ) -> BoxFuture<'t, Result<()>> {
+        Box::pin(reactions::react(heard, tx, said))
+    }
+}

@@ -1,0 +1,141 @@
+//! What products does when it hears an event.
+
+use crate::{product, sql};
+use contract::events::{
+    ReservationCanceled, ReservationConsumed, ReservationCreated, ReservationFailed,
+};
+use contract::http::{Reservation, ReservationStatus};
+use contract::{Cents, Event, Line, OrderId, Reason};
+use platform::store::{StoreError, Tx};
+use platform::{Heard, Result, Said};
+use std::collections::BTreeSet;
+
+/// The part of products in the choreography.
+pub(crate) async fn react(heard: &Heard, tx: &dyn Tx, said: &mut Said) -> Result<()> {
+    match &heard.event {
+        Event::OrderCreated(e) => reserve(tx, said, e.order_id, &e.items).await,
+        Event::PaymentProcessed(e) => consume(heard, tx, said, e.order_id).await,
+        Event::PaymentFailed(e) => cancel(heard, tx, said, (e.order_id, e.reason)).await,
+        Event::OrderFinished(_)
+        | Event::OrderCanceled(_)
+        | Event::ReservationCreated(_)
+        | Event::ReservationFailed(_)
+        | Event::ReservationConsumed(_)
+        | Event::ReservationCanceled(_)
+        | Event::PaymentCreated(_)
+        | Event::ProductCreated(_)
+        | Event::ProductRestocked(_) => Ok(()),
+    }
+}
+
+/// Locks every product that the batch will change, in id order, so that replicas cannot wait in a circle.
+pub(crate) async fn prepare(tx: &dyn Tx, batch: &[&Heard]) -> Result<()> {
+    let mut ids = BTreeSet::new();
+    for heard in batch {
+        match &heard.event {
+            Event::OrderCreated(e) => {
+                ids.extend(e.items.iter().map(|line| line.product_id.to_string()));
+            }
+            Event::PaymentFailed(e) => ids.extend(sql::reserved_products(tx, e.order_id).await?),
+            _ => {}
+        }
+    }
+    let ids: Vec<String> = ids.into_iter().collect();
+    if !ids.is_empty() {
+        tx.lock_rows("products", &ids).await?;
+    }
+    Ok(())
+}
+
+/// Reserves all lines or none.
+async fn reserve(tx: &dyn Tx, said: &mut Said, order_id: OrderId, items: &[Line]) -> Result<()> {
+    let lines = sql::reserve(tx, items).await?;
+    if lines.is_empty() {
+        let mut products = Vec::with_capacity(items.len());
+        for line in items {
+            products.extend(sql::find(tx, line.product_id).await?);
+        }
+        let reason = product::refusal(items, &products);
+        said.push(ReservationFailed {
+            order_id,
+            reason,
+            version: 0,
+        });
+        return Ok(());
+    }
+    sql::insert_reservation(tx, order_id, &lines).await?;
+    let amount_cents = total(
+        lines
+            .iter()
+            .map(|line| line.unit_price_cents.times(line.quantity)),
+    )?;
+    said.push(ReservationCreated {
+        order_id,
+        lines,
+        amount_cents,
+        version: 1,
+    });
+    Ok(())
+}
+
+/// Sells what was reserved.
+async fn consume(heard: &Heard, tx: &dyn Tx, said: &mut Said, order_id: OrderId) -> Result<()> {
+    let lines = end(heard, tx, order_id).await?;
+    let (amount_cents, version) = sum(&lines)?;
+    said.push(ReservationConsumed {
+        order_id,
+        amount_cents,
+        version,
+    });
+    Ok(())
+}
+
+/// Gives back what was reserved.
+async fn cancel(
+    heard: &Heard,
+    tx: &dyn Tx,
+    said: &mut Said,
+    (order_id, reason): (OrderId, Reason),
+) -> Result<()> {
+    let ended = end(heard, tx, order_id).await?;
+    let (amount_cents, version) = sum(&ended)?;
+    let mut lines = Vec::with_capacity(ended.len());
+    for line in &ended {
+        lines.push(sql::give_back(tx, line).await?);
+    }
+    said.push(ReservationCanceled {
+        order_id,
+        lines,
+        amount_cents,
+        reason,
+        version,
+    });
+    Ok(())
+}
+
+/// Ends an open reservation in the way that the event asks for.
+async fn end(heard: &Heard, tx: &dyn Tx, order_id: OrderId) -> Result<Vec<Reservation>> {
+    let status = product::next(Some(ReservationStatus::Created), &heard.event)?;
+    let lines = sql::end_reservation(tx, order_id, status).await?;
+    if lines.is_empty() {
+        // Not open any more, or never there: say which.
+        product::next(sql::reservation_status(tx, order_id).await?, &heard.event)?;
+    }
+    Ok(lines)
+}
+
+/// The amount of these lines and their version.
+fn sum(lines: &[Reservation]) -> Result<(Cents, i64)> {
+    let amount = total(
+        lines
+            .iter()
+            .map(|line| line.unit_price_cents.times(line.quantity)),
+    )?;
+    Ok((amount, lines.first().map_or(0, |line| line.version)))
+}
+
+fn total(mut amounts: impl Iterator<Item = Option<Cents>>) -> Result<Cents> {
+    let sum = amounts.try_fold(Cents::ZERO, |sum, cents| sum.plus(cents?));
+    // The statement that reserved them has checked this sum.
+    Ok(sum.ok_or_else(|| StoreError::Engine("a reservation above the largest amount".to_owned()))?)
+}

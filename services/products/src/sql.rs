@@ -1,0 +1,257 @@
+//! Every statement of the products service.
+
+use contract::http::{Product, Reservation, ReservationStatus};
+use contract::{Cents, Line, OrderId, ProductId, Quantity, ReservedLine};
+use platform::params;
+use platform::store::{Param, Result, Row, StoreError, Tx};
+use std::fmt::Write;
+
+/// More units than this are never in one place: 2^53 - 1, as for money.
+pub(crate) const RECEIVED_MAX: i64 = Cents::MAX.get();
+
+/// Stores a new product.
+pub(crate) async fn insert(tx: &dyn Tx, product: &Product) -> Result<()> {
+    let Product {
+        id,
+        name,
+        price_cents,
+        available,
+        received,
+        version,
+    } = product;
+    tx.execute(
+        "insert into products (id, name, price_cents, available, received, version) values ($1, $2, $3, $4, $5, $6)",
+        params![id.0, name, price_cents.get(), *available, *received, *version],
+    )
+    .await?;
+    Ok(())
+}
+
+/// Adds units; returns the stock and the version after it. None: no such product, or it would be too many.
+pub(crate) async fn restock(
+    tx: &dyn Tx,
+    id: ProductId,
+    quantity: i64,
+) -> Result<Option<(i64, i64)>> {
+    let rows = tx
+        .query(
+            "update products set available = available + $2, received = received + $2, version = version + 1
+             where id = $1 and received <= $3 - $2 returning available, version",
+            params![id.0, quantity, RECEIVED_MAX],
+        )
+        .await?;
+    rows.first()
+        .map(|row| Ok((row.get(0)?, row.get(1)?)))
+        .transpose()
+}
+
+/// Takes all of `lines` from the stock, or nothing: one statement. Empty: it could not be done.
+pub(crate) async fn reserve(tx: &dyn Tx, lines: &[Line]) -> Result<Vec<ReservedLine>> {
+    let mut params: Vec<Param<'_>> = Vec::with_capacity(lines.len() * 2 + 2);
+    let mut values = String::new();
+    for line in lines {
+        let n = params.len();
+        let comma = if n == 0 { "" } else { ", " };
+        // Writing into a string cannot fail.
+        let _ = write!(
+            values,
+            "{comma}(cast(${} as text), cast(${} as bigint))",
+            n + 1,
+            n + 2
+        );
+        params.push(line.product_id.0.into());
+        params.push(line.quantity.get().into());
+    }
+    let n = params.len();
+    params.push(Param::Int(i64::try_from(lines.len()).unwrap_or(i64::MAX)));
+    params.push(Param::Int(Cents::MAX.get()));
+    let sql = format!(
+        "with lines (id, q) as (values {values})
+         update products
+         set available = available - (select q from lines where lines.id = products.id), version = version + 1
+         where id in (select id from lines)
+           and (select count(*) from products p join lines l on p.id = l.id where p.available >= l.q) = ${}
+           and (select sum(p.price_cents * l.q) from products p join lines l on p.id = l.id) <= ${}
+         returning id, available, version, price_cents",
+        n + 1,
+        n + 2,
+    );
+    let mut reserved = Vec::with_capacity(lines.len());
+    for row in tx.query(&sql, &params).await? {
+        let product_id = ProductId(row.get(0)?);
+        let line = lines.iter().find(|line| line.product_id == product_id);
+        let line =
+            line.ok_or_else(|| StoreError::Engine(format!("{product_id} was not asked for")))?;
+        reserved.push(ReservedLine {
+            product_id,
+            quantity: line.quantity,
+            unit_price_cents: row.via::<i64, Cents>(3)?,
+            available_after: row.get(1)?,
+            product_version: row.get(2)?,
+        });
+    }
+    // Engines return rows in any order; what is said must not depend on it.
+    reserved.sort_by_key(|line| line.product_id);
+    Ok(reserved)
+}
+
+/// Stores the reservation of an order.
+pub(crate) async fn insert_reservation(
+    tx: &dyn Tx,
+    order_id: OrderId,
+    lines: &[ReservedLine],
+) -> Result<()> {
+    let rows: Vec<Vec<Param<'_>>> = lines
+        .iter()
+        .map(|line| {
+            let ReservedLine {
+                product_id,
+                quantity,
+                unit_price_cents,
+                ..
+            } = line;
+            params![
+                order_id.0,
+                product_id.0,
+                quantity.get(),
+                unit_price_cents.get()
+            ]
+            .to_vec()
+        })
+        .collect();
+    tx.execute_many(
+        "insert into reservations (order_id, product_id, quantity, unit_price_cents, status, version)
+         values ($1, $2, $3, $4, 'created', 1)",
+        &rows,
+    )
+    .await?;
+    Ok(())
+}
+
+/// Ends an open reservation; returns its lines with the version after it. Empty: it is not open.
+pub(crate) async fn end_reservation(
+    tx: &dyn Tx,
+    order_id: OrderId,
+    status: ReservationStatus,
+) -> Result<Vec<Reservation>> {
+    let rows = tx
+        .query(
+            "update reservations set status = $2, version = version + 1 where order_id = $1 and status = 'created'
+             returning order_id, product_id, quantity, unit_price_cents, status, version",
+            params![order_id.0, status.as_str()],
+        )
+        .await?;
+    let mut lines = rows.iter().map(reservation).collect::<Result<Vec<_>>>()?;
+    lines.sort_by_key(|line| line.product_id);
+    Ok(lines)
+}
+
+/// Gives the units of one line back; returns the line with the stock after it.
+pub(crate) async fn give_back(tx: &dyn Tx, line: &Reservation) -> Result<ReservedLine> {
+    let rows = tx
+        .query(
+            "update products set available = available + $2, version = version + 1 where id = $1
+             returning available, version",
+            params![line.product_id.0, line.quantity.get()],
+        )
+        .await?;
+    let row = rows
+        .first()
+        .ok_or_else(|| StoreError::Engine(format!("no product {}", line.product_id)))?;
+    Ok(ReservedLine {
+        product_id: line.product_id,
+        quantity: line.quantity,
+        unit_price_cents: line.unit_price_cents,
+        available_after: row.get(0)?,
+        product_version: row.get(1)?,
+    })
+}
+
+/// Where the reservation of an order stands.
+pub(crate) async fn reservation_status(
+    tx: &dyn Tx,
+    order_id: OrderId,
+) -> Result<Option<ReservationStatus>> {
+    let rows = tx
+        .query(
+            "select status from reservations where order_id = $1 limit 1",
+            params![order_id.0],
+        )
+        .await?;
+    rows.first()
+        .map(|row| row.parsed(0, ReservationStatus::parse))
+        .transpose()
+}
+
+/// The products that an order has reserved.
+pub(crate) async fn reserved_products(tx: &dyn Tx, order_id: OrderId) -> Result<Vec<String>> {
+    let sql = "select product_id from reservations where order_id = $1";
+    tx.query(sql, params![order_id.0])
+        .await?
+        .iter()
+        .map(|row| row.get(0))
+        .collect()
+}
+
+/// The product with this id.
+pub(crate) async fn find(tx: &dyn Tx, id: ProductId) -> Result<Option<Product>> {
+    let sql =
+        "select id, name, price_cents, available, received, version from products where id = $1";
+    let rows = tx.query(sql, params![id.0]).await?;
+    rows.first().map(product).transpose()
+}
+
+/// Products after the id `after`, in id order.
+pub(crate) async fn page(tx: &dyn Tx, after: &str, n: i64) -> Result<Vec<(String, Product)>> {
+    let rows = tx
+        .query(
+            "select id, name, price_cents, available, received, version from products
+             where id > $1 order by id limit $2",
+            params![after, n],
+        )
+        .await?;
+    rows.iter()
+        .map(|row| product(row).map(|product| (product.id.to_string(), product)))
+        .collect()
+}
+
+/// Reservation lines after `after` (`orderId/productId`), in that order.
+pub(crate) async fn reservations_page(
+    tx: &dyn Tx,
+    after: &str,
+    n: i64,
+) -> Result<Vec<(String, Reservation)>> {
+    let (order_id, product_id) = after.split_once('/').unwrap_or((after, ""));
+    let rows = tx
+        .query(
+            "select order_id, product_id, quantity, unit_price_cents, status, version from reservations
+             where (order_id, product_id) > ($1, $2) order by order_id, product_id limit $3",
+            params![order_id, product_id, n],
+        )
+        .await?;
+    let keyed =
+        |row| reservation(row).map(|line| (format!("{}/{}", line.order_id, line.product_id), line));
+    rows.iter().map(keyed).collect()
+}
+
+fn product(row: &Row) -> Result<Product> {
+    Ok(Product {
+        id: ProductId(row.get(0)?),
+        name: row.get(1)?,
+        price_cents: row.via::<i64, Cents>(2)?,
+        available: row.get(3)?,
+        received: row.get(4)?,
+        version: row.get(5)?,
+    })
+}
+
+fn reservation(row: &Row) -> Result<Reservation> {
+    Ok(Reservation {
+        order_id: OrderId(row.get(0)?),
+        product_id: ProductId(row.get(1)?),
+        quantity: row.via::<i64, Quantity>(2)?,
+        unit_price_cents: row.via::<i64, Cents>(3)?,
+        status: row.parsed(4, ReservationStatus::parse)?,
+        version: row.get(5)?,
+    })
+}

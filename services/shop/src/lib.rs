@@ -1,0 +1,24 @@
+//! The shop put together: which services there are and what each of them needs.
+#![deny(missing_docs)]
+
+mod embedded;
+pub mod world;
+
+pub use embedded::{Addresses, Embedded, EmbeddedConfig, StartError};
+pub use payments::provider::ProviderSettings;
+
+use std::time::Duration;
+
+/// The queues of the exchange: one for each service that hears anything.
+pub const QUEUES: [&str; 3] = [orders::NAME, products::NAME, payments::NAME];
+
+/// All services, in the order in which they start.
+pub const SERVICES: [&str; 4] = [
+    payments::provider::NAME,
+    orders::NAME,
+    products::NAME,
+    payments::NAME,
+];
+
+/// How long payments waits for the provider before it calls the outcome unknown.
+pub const PROVIDER_PATIENCE: Duration = Duration::from_secs(1);
