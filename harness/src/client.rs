@@ -1,1 +1,183 @@
-//! x
+//! An HTTP client that tells three answers apart: ok, refused, unknown.
+//!
+//! One pool of kept connections per address. A request that certainly never left is sent again on a fresh
+//! connection; one that may have left is unknown and never sent again by itself.
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full};
+use hyper::client::conn::http1::{self, SendRequest};
+use hyper::{Method, Request, StatusCode, header};
+use hyper_util::rt::TokioIo;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::net::TcpStream;
+
+/// An answer: the status and the body.
+pub type Answer = (StatusCode, Bytes);
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// Nobody was reached: it certainly did not happen.
+    #[error("cannot connect to {address}: {source}")]
+    NotSent {
+        /// Where to.
+        address: SocketAddr,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// It was sent, or may have been, and no answer came.
+    #[error("no answer: {0}")]
+    Unknown(String),
+}
+
+/// A client of one service. Cheap to clone.
+#[derive(Clone)]
+pub struct Client(Arc<Inner>);
+
+struct Inner {
+    address: SocketAddr,
+    host: String,
+    timeout: Duration,
+    idle: Mutex<Vec<SendRequest<Full<Bytes>>>>,
+}
+
+/// What to send.
+pub struct Call<'a> {
+    /// GET, POST, …
+    pub method: Method,
+    /// Path and query.
+    pub path: &'a str,
+    /// JSON.
+    pub body: Option<Bytes>,
+    /// Idempotency-Key.
+    pub key: Option<&'a str>,
+    /// Whether to ask for everything as NDJSON.
+    pub ndjson: bool,
+}
+
+impl<'a> Call<'a> {
+    /// `GET path`
+    pub const fn get(path: &'a str) -> Self {
+        Self {
+            method: Method::GET,
+            path,
+            body: None,
+            key: None,
+            ndjson: false,
+        }
+    }
+
+    /// `POST path` with a JSON body and a key.
+    pub const fn post(path: &'a str, body: Bytes, key: &'a str) -> Self {
+        Self {
+            method: Method::POST,
+            path,
+            body: Some(body),
+            key: Some(key),
+            ndjson: false,
+        }
+    }
+}
+
+impl Client {
+    /// A client of the service at `address`; no answer within `timeout` is unknown.
+    pub fn new(address: SocketAddr, timeout: Duration) -> Self {
+        let host = address.to_string();
+        Self(Arc::new(Inner {
+            address,
+            host,
+            timeout,
+            idle: Mutex::default(),
+        }))
+    }
+
+    /// Sends `call` and returns the answer.
+    ///
+    /// # Errors
+    /// [`ClientError`]: whether it certainly did not happen, or nobody knows.
+    pub async fn send(&self, call: Call<'_>) -> Result<Answer, ClientError> {
+        let timed = tokio::time::timeout(self.0.timeout, self.exchange(call)).await;
+        timed.unwrap_or_else(|_| {
+            Err(ClientError::Unknown(format!(
+                "none within {:?}",
+                self.0.timeout
+            )))
+        })
+    }
+
+    async fn exchange(&self, call: Call<'_>) -> Result<Answer, ClientError> {
+        let mut request = self.request(call)?;
+        loop {
+            let idle = self.idle().pop();
+            let (mut sender, kept) = match idle {
+                Some(sender) => (sender, true),
+                None => (self.connect().await?, false),
+            };
+            if kept && sender.ready().await.is_err() {
+                continue;
+            }
+            match sender.try_send_request(request).await {
+                Ok(response) => {
+                    let status = response.status();
+                    let body = response
+                        .into_body()
+                        .collect()
+                        .await
+                        .map_err(unknown)?
+                        .to_bytes();
+                    self.idle().push(sender);
+                    return Ok((status, body));
+                }
+                // The connection had ended before the request was written; it comes back whole.
+                Err(mut error) if kept && error.message().is_some() => {
+                    request = error.take_message().expect("just seen");
+                }
+                Err(error) => return Err(unknown(error.into_error())),
+            }
+        }
+    }
+
+    fn request(&self, call: Call<'_>) -> Result<Request<Full<Bytes>>, ClientError> {
+        let mut request = Request::builder()
+            .method(call.method)
+            .uri(call.path)
+            .header(header::HOST, &self.0.host);
+        if let Some(key) = call.key {
+            request = request.header("idempotency-key", key);
+        }
+        if call.ndjson {
+            request = request.header(header::ACCEPT, "application/x-ndjson");
+        }
+        if call.body.is_some() {
+            request = request.header(header::CONTENT_TYPE, "application/json");
+        }
+        request
+            .body(Full::new(call.body.unwrap_or_default()))
+            .map_err(unknown)
+    }
+
+    async fn connect(&self) -> Result<SendRequest<Full<Bytes>>, ClientError> {
+        let address = self.0.address;
+        let stream = TcpStream::connect(address).await;
+        let stream = stream.map_err(|source| ClientError::NotSent { address, source })?;
+        stream
+            .set_nodelay(true)
+            .map_err(|source| ClientError::NotSent { address, source })?;
+        let (sender, connection) = http1::handshake(TokioIo::new(stream))
+            .await
+            .map_err(unknown)?;
+        // Its end shows at the sender; there is nothing more to learn from it here.
+        tokio::spawn(async move { drop(connection.await) });
+        Ok(sender)
+    }
+
+    fn idle(&self) -> MutexGuard<'_, Vec<SendRequest<Full<Bytes>>>> {
+        self.0.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn unknown(error: impl std::fmt::Display) -> ClientError {
+    ClientError::Unknown(error.to_string())
+}

@@ -8,6 +8,7 @@ pub mod check;
 pub mod client;
 pub mod evidence;
 pub mod load;
+mod progress;
 pub mod report;
 pub mod run;
 pub mod workload;

@@ -1,1 +1,371 @@
-//! x
+//! One run: start the shop, send the orders, wait until everything is at rest, judge.
+
+use crate::check::{self, Finding, Verdict};
+use crate::client::{Call, Client, ClientError};
+use crate::evidence::{Evidence, Operation, Outcome, Unreadable};
+use crate::load::{self, Planned, Progress, Sent};
+use crate::progress;
+use crate::report::{Latency, Summary};
+use crate::workload::{self, RealOrder, WorkloadError};
+use bytes::Bytes;
+use contract::http::{CreateProduct, Order, Product};
+use contract::{Cents, Line, ProductId};
+use futures_util::{StreamExt, TryStreamExt, stream};
+use hyper::StatusCode;
+use platform::logs::{Format, LogSettings, Sink};
+use platform::store::Synchronous;
+use shop::{Embedded, EmbeddedConfig, ProviderSettings, StartError};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// How long one request may take before its outcome is unknown; exports included.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// How long the shop may go without settling anything before it is judged as it stands.
+const STUCK_AFTER: Duration = Duration::from_secs(30);
+/// Products created at a time.
+const CREATING: usize = 64;
+
+/// What to run.
+#[derive(Debug, Clone)]
+pub struct RunConfig {
+    /// A CSV file of orders; the real orders that come with crashcart if not given.
+    pub orders: Option<PathBuf>,
+    /// Orders a second.
+    pub rate: f64,
+    /// How much of what the orders need is in stock, in percent.
+    pub stock_percent: u32,
+    /// Where ids and chance come from.
+    pub seed: u64,
+    /// Which log lines are written, in the syntax of `RUST_LOG`.
+    pub log_filter: String,
+    /// Whether to show nothing but the report.
+    pub quiet: bool,
+}
+
+/// Why a run came to no verdict.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The orders cannot be used.
+    #[error(transparent)]
+    Workload(#[from] WorkloadError),
+    /// The shop did not start.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// The shop could not be prepared.
+    #[error("the shop could not be set up: {0}")]
+    SetUp(String),
+    /// Somebody pressed Ctrl-C.
+    #[error("interrupted")]
+    Interrupted,
+}
+
+/// Runs as `config` says.
+///
+/// # Errors
+/// [`RunError`] when there is no verdict.
+pub fn run(config: &RunConfig) -> Result<Summary, RunError> {
+    let orders = match &config.orders {
+        Some(path) => workload::read(path)?,
+        None => workload::parse(workload::CDNOW)?,
+    };
+    let data = tempfile::tempdir().map_err(|error| RunError::SetUp(error.to_string()))?;
+    let shop = Embedded::start(&embedded(config, data.path().to_owned()))?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    let runner = Runner::new(config, &shop);
+    let outcome = runtime
+        .map_err(|error| RunError::SetUp(error.to_string()))?
+        .block_on(async {
+            tokio::select! {
+                biased;
+                _ = tokio::signal::ctrl_c() => Err(RunError::Interrupted),
+                outcome = runner.run(&orders) => outcome,
+            }
+        });
+    shop.stop();
+    outcome
+}
+
+fn embedded(config: &RunConfig, data: PathBuf) -> EmbeddedConfig {
+    let filter = config.log_filter.clone();
+    EmbeddedConfig {
+        data,
+        synchronous: Synchronous::Normal,
+        provider: ProviderSettings::default(),
+        settings: platform::Settings::default(),
+        log: LogSettings {
+            format: Format::Human,
+            filter,
+            sink: Sink::Stderr,
+        },
+        seed: config.seed,
+        port: None,
+    }
+}
+
+struct Runner<'a> {
+    config: &'a RunConfig,
+    clients: BTreeMap<&'static str, Client>,
+}
+
+impl<'a> Runner<'a> {
+    fn new(config: &'a RunConfig, shop: &Embedded) -> Self {
+        let client = |(name, address)| (name, Client::new(address, PATIENCE));
+        Self {
+            config,
+            clients: shop.addresses.all().map(client).into(),
+        }
+    }
+
+    async fn run(&self, orders: &[RealOrder]) -> Result<Summary, RunError> {
+        let began = Instant::now();
+        let products = self.create_products(orders).await?;
+        let planned = plan(orders, &products);
+        let progress = Arc::new(Progress::default());
+        let total = planned.len() as u64;
+        let shown = progress::show(
+            total,
+            self.config.quiet,
+            Arc::clone(&progress),
+            self.clients["orders"].clone(),
+        );
+        let sent = load::send(
+            self.clients["orders"].clone(),
+            planned,
+            self.config.rate,
+            progress,
+        )
+        .await;
+        let at_rest = self.at_rest().await;
+        shown.finish().await;
+        let Sent {
+            operations,
+            accept_us,
+            late_us,
+        } = sent;
+        let due: BTreeMap<String, i64> = operations
+            .iter()
+            .map(|(op, due_us)| (op.key.clone(), *due_us))
+            .collect();
+        let history = operations
+            .into_iter()
+            .map(|(operation, _)| operation)
+            .collect();
+        let evidence = self.evidence(history, at_rest).await;
+        let findings = check::judge(&evidence);
+        Ok(self.summary(
+            &evidence,
+            findings,
+            (&due, [accept_us, late_us]),
+            began.elapsed(),
+        ))
+    }
+
+    /// Creates one product for each price, with as much stock as the run is to have.
+    async fn create_products(
+        &self,
+        orders: &[RealOrder],
+    ) -> Result<BTreeMap<Cents, ProductId>, RunError> {
+        let units = workload::units_by_price(orders);
+        let creating = units
+            .into_iter()
+            .map(|(price, units)| self.create_product(price, units));
+        stream::iter(creating)
+            .buffer_unordered(CREATING)
+            .try_collect()
+            .await
+    }
+
+    async fn create_product(
+        &self,
+        price: Cents,
+        units: i64,
+    ) -> Result<(Cents, ProductId), RunError> {
+        let stock = units * i64::from(self.config.stock_percent) / 100;
+        let name = format!("a record for {} cents", price.get());
+        let body = serde_json::to_vec(&CreateProduct {
+            name,
+            price_cents: price,
+            stock,
+        });
+        let body = body.map_err(|error| RunError::SetUp(error.to_string()))?;
+        let key = format!("product-{}", price.get());
+        let answer = self.clients["products"]
+            .send(Call::post("/api/v1/products", Bytes::from(body), &key))
+            .await;
+        match answer {
+            Ok((StatusCode::CREATED, body)) => serde_json::from_slice::<Product>(&body)
+                .map(|product| (price, product.id))
+                .map_err(|error| RunError::SetUp(error.to_string())),
+            Ok((status, body)) => Err(RunError::SetUp(format!(
+                "{status}: {}",
+                String::from_utf8_lossy(&body)
+            ))),
+            Err(error) => Err(RunError::SetUp(error.to_string())),
+        }
+    }
+
+    /// Waits until nothing moves: logs published and queues empty twice, half a second apart, and no saga open.
+    /// A saga that stays open for long is stuck: that is a finding, not a reason to wait for ever.
+    async fn at_rest(&self) -> Result<(), Unreadable> {
+        let (mut quiet, mut open, mut since) = (0, u64::MAX, Instant::now());
+        loop {
+            let now_open = progress::open_sagas(&self.clients["orders"]).await;
+            if now_open != Some(open) {
+                (open, since) = (now_open.unwrap_or(u64::MAX), Instant::now());
+            }
+            let stuck = since.elapsed() > STUCK_AFTER;
+            quiet = if self.is_quiet().await { quiet + 1 } else { 0 };
+            if quiet >= 2 && (open == 0 || stuck) {
+                return Ok(());
+            }
+            if stuck {
+                return Err(Unreadable(format!(
+                    "the shop did not come to rest; nothing settled for {STUCK_AFTER:?}"
+                )));
+            }
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        }
+    }
+
+    async fn is_quiet(&self) -> bool {
+        for client in self.clients.values() {
+            let Ok((StatusCode::OK, body)) = client.send(Call::get("/api/v1/queues")).await else {
+                return false;
+            };
+            let counts: serde_json::Value = serde_json::from_slice(&body).unwrap_or_default();
+            if ["ready", "unacked", "retrying", "unpublished"]
+                .iter()
+                .any(|name| counts[name] != 0)
+            {
+                return false;
+            }
+        }
+        true
+    }
+
+    async fn evidence(&self, history: Vec<Operation>, at_rest: Result<(), Unreadable>) -> Evidence {
+        // Tables of different services can be compared only when nothing is on its way between them.
+        Evidence::collect(Ok(history), |service, path| {
+            let (client, at_rest) = (self.clients[service].clone(), at_rest.clone());
+            async move {
+                at_rest.map_err(|Unreadable(why)| why)?;
+                export(&client, path)
+                    .await
+                    .map_err(|error| error.to_string())
+            }
+        })
+        .await
+    }
+
+    fn summary(
+        &self,
+        evidence: &Evidence,
+        findings: Vec<Finding>,
+        (due, [accept_us, late_us]): (&BTreeMap<String, i64>, [hdrhistogram::Histogram<u64>; 2]),
+        took: Duration,
+    ) -> Summary {
+        let mut settle_us = load::histogram();
+        let mut outcomes: BTreeMap<String, u64> = BTreeMap::new();
+        let orders: &[Order] = evidence.orders.as_deref().unwrap_or_default();
+        for order in orders {
+            let due_us = order.idempotency_key.as_ref().and_then(|key| due.get(key));
+            if let (Some(due_us), Some(settled_at_us)) = (due_us, order.settled_at_us) {
+                settle_us.saturating_record(u64::try_from(settled_at_us - due_us).unwrap_or(0));
+            }
+            let reason = order
+                .reason
+                .map_or(String::new(), |reason| format!(" {}", reason.as_str()));
+            *outcomes
+                .entry(format!("{}{reason}", order.status.as_str()))
+                .or_default() += 1;
+        }
+        let verdict = check::overall(&findings);
+        let history = evidence.history.as_deref().unwrap_or_default();
+        Summary {
+            seed: self.config.seed,
+            source: self
+                .config
+                .orders
+                .as_ref()
+                .map(|path| path.display().to_string()),
+            rate: self.config.rate,
+            stock_percent: self.config.stock_percent,
+            offered: due.len() as u64,
+            accepted: history
+                .iter()
+                .filter(|op| matches!(op.outcome, Outcome::Ok(_)))
+                .count() as u64,
+            refused: history
+                .iter()
+                .filter(|op| matches!(op.outcome, Outcome::Refused(_)))
+                .count() as u64,
+            outcomes,
+            accept: Latency::of(&accept_us),
+            settle: Latency::of(&settle_us),
+            late: Latency::of(&late_us),
+            took_ms: u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
+            findings,
+            verdict,
+        }
+    }
+}
+
+/// The orders with the products that were created for their prices.
+fn plan(orders: &[RealOrder], products: &BTreeMap<Cents, ProductId>) -> Vec<Planned> {
+    let order = |(n, order): (usize, &RealOrder)| {
+        let line = |(price, quantity): &(Cents, contract::Quantity)| {
+            Some(Line {
+                product_id: *products.get(price)?,
+                quantity: *quantity,
+            })
+        };
+        Planned {
+            key: format!("order-{n:07}"),
+            items: order.lines.iter().filter_map(line).collect(),
+        }
+    };
+    orders.iter().enumerate().map(order).collect()
+}
+
+/// Everything at `path` as NDJSON.
+///
+/// # Errors
+/// [`ClientError::Unknown`] for every answer but 200.
+pub async fn export(client: &Client, path: &str) -> Result<String, ClientError> {
+    match client
+        .send(Call {
+            ndjson: true,
+            ..Call::get(path)
+        })
+        .await?
+    {
+        (StatusCode::OK, body) => {
+            String::from_utf8(body.into()).map_err(|error| ClientError::Unknown(error.to_string()))
+        }
+        (status, _) => Err(ClientError::Unknown(format!("{path}: {status}"))),
+    }
+}
+
+/// The exit code of a run that ended.
+pub const fn exit_code(verdict: Verdict) -> u8 {
+    match verdict {
+        Verdict::Valid => 0,
+        Verdict::Invalid => 111,
+        Verdict::Unknown => 112,
+    }
+}
+
+impl RunError {
+    /// The exit code of a run that came to no verdict.
+    pub const fn exit_code(&self) -> u8 {
+        match self {
+            Self::Workload(_) => 104,
+            Self::Start(_) | Self::SetUp(_) => 100,
+            Self::Interrupted => 105,
+        }
+    }
+}

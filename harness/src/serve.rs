@@ -1,0 +1,131 @@
+//! `crashcart serve`: the shop, for as long as you want it.
+
+use crate::cli::ServeArgs;
+use anyhow::{Context, Result};
+use bytes::Bytes;
+use contract::http::{CreateProduct, Product};
+use harness::client::{Call, Client};
+use platform::logs::{Format, LogSettings, Sink};
+use platform::store::Synchronous;
+use shop::{Addresses, Embedded, EmbeddedConfig, ProviderSettings};
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+use tokio::signal::unix::{SignalKind, signal};
+
+/// Runs the shop until Ctrl-C or SIGTERM.
+pub(crate) fn serve(args: &ServeArgs) -> ExitCode {
+    match try_serve(args) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("crashcart: {error:#}");
+            ExitCode::from(100)
+        }
+    }
+}
+
+fn try_serve(args: &ServeArgs) -> Result<()> {
+    let temporary = tempfile::tempdir().context("no temporary directory")?;
+    let data = args
+        .data
+        .clone()
+        .unwrap_or_else(|| temporary.path().to_owned());
+    let shop = Embedded::start(&config(args, data.clone()))?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(async {
+        let (mut terminate, mut interrupt) = (
+            signal(SignalKind::terminate())?,
+            signal(SignalKind::interrupt())?,
+        );
+        let product = any_product(shop.addresses).await?;
+        announce(
+            shop.addresses,
+            &product,
+            args.data.is_some().then_some(data),
+        );
+        tokio::select! {
+            biased;
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        Ok::<_, anyhow::Error>(())
+    })?;
+    eprintln!("stopping: answering what is in work");
+    shop.stop();
+    Ok(())
+}
+
+fn config(args: &ServeArgs, data: PathBuf) -> EmbeddedConfig {
+    EmbeddedConfig {
+        data,
+        synchronous: if args.synchronous == "full" {
+            Synchronous::Full
+        } else {
+            Synchronous::Normal
+        },
+        provider: ProviderSettings::default(),
+        settings: platform::Settings::default(),
+        log: LogSettings {
+            format: if args.log == "json" {
+                Format::Json
+            } else {
+                Format::Human
+            },
+            filter: std::env::var("RUST_LOG").unwrap_or_else(|_| "info".to_owned()),
+            sink: Sink::Stderr,
+        },
+        seed: args.seed.unwrap_or_else(platform::os_seed),
+        port: args.port,
+    }
+}
+
+/// A product that can be ordered; an empty shop gets one, so that there is something to try.
+async fn any_product(addresses: Addresses) -> Result<Product> {
+    #[derive(serde::Deserialize)]
+    struct Page {
+        items: Vec<Product>,
+    }
+    let products = Client::new(addresses.products, Duration::from_secs(5));
+    let (_, body) = products.send(Call::get("/api/v1/products?limit=1")).await?;
+    if let Some(product) = serde_json::from_slice::<Page>(&body)?
+        .items
+        .into_iter()
+        .next()
+    {
+        return Ok(product);
+    }
+    let new = CreateProduct {
+        name: "a record".to_owned(),
+        price_cents: 1_499.try_into()?,
+        stock: 1_000,
+    };
+    let body = Bytes::from(serde_json::to_vec(&new)?);
+    let (_, body) = products
+        .send(Call::post("/api/v1/products", body, "the-first-product"))
+        .await?;
+    serde_json::from_slice(&body).context("the first product")
+}
+
+fn announce(addresses: Addresses, product: &Product, data: Option<PathBuf>) {
+    for (name, address) in addresses.all() {
+        println!("{name:9} http://{address}");
+    }
+    match data {
+        Some(data) => println!("data      {}", data.display()),
+        None => println!("data      temporary: gone at the end; --data DIR keeps it"),
+    }
+    let (orders, id) = (addresses.orders, product.id);
+    println!(
+        "\nPlace an order for {} at {} cents:\n",
+        product.name,
+        product.price_cents.get()
+    );
+    println!("  curl -s http://{orders}/api/v1/orders -H 'content-type: application/json' \\");
+    println!("       -d '{{\"items\":[{{\"productId\":\"{id}\",\"quantity\":2}}]}}'\n");
+    println!("and see how it ends: curl -s 'http://{orders}/api/v1/orders/ID?wait=settled'");
+    println!(
+        "All endpoints: http://{orders}/api/v1/openapi.json (each service has its own). Ctrl-C stops the shop."
+    );
+}
