@@ -21,6 +21,9 @@ pub const NOBODY: &str = "01900000-0000-7000-8000-00000000dead";
 /// The Idempotency-Key under which the scene's own product, restock and order were sent.
 pub const USED_KEY: &str = "used-before";
 
+/// The key of the first good requests after all bad ones; bad ones were sent under it too.
+pub const GOOD_KEY: &str = "good-at-last";
+
 /// Everything whose change would be an effect.
 const EXPORTS: [(&str, &str); 19] = [
     ("orders", "/api/v1/orders"),
@@ -101,13 +104,10 @@ impl Scene {
     async fn furnish(&mut self) {
         let product = r#"{"name":"a record","priceCents":1499,"stock":1000}"#;
         let keyed = post("products", "/api/v1/products", product).with("idempotency-key", USED_KEY);
-        self.product = text(&self.done(&keyed, 201).await, "id");
+        self.product = text(&self.done(&keyed, 201).await.json(), "id");
         let plain = post("products", "/api/v1/products", product);
-        self.other_product = text(&self.done(&plain, 201).await, "id");
-        let path = format!("/api/v1/products/{}/restock", self.product);
-        let restock = post("products", &path, r#"{"quantity":5}"#);
-        let key = format!("{USED_KEY}-restock");
-        self.done(&restock.with("idempotency-key", key), 200).await;
+        self.other_product = text(&self.done(&plain, 201).await.json(), "id");
+        self.restocks(&format!("{USED_KEY}-restock")).await;
         self.order = self.sells(USED_KEY).await;
         let payments = self.done(&get("payments", "/api/v1/payments"), 200).await;
         self.payment = text(&payments.json()["items"][0], "id");
@@ -123,6 +123,12 @@ impl Scene {
         let settled = self.done(&wait, 200).await.json();
         assert_eq!(settled["status"], "finished", "{settled}");
         text(&settled, "id")
+    }
+
+    async fn restocks(&self, key: &str) {
+        let path = self.fill("/api/v1/products/$P/restock");
+        let restock = post("products", &path, r#"{"quantity":5}"#);
+        self.done(&restock.with("idempotency-key", key), 200).await;
     }
 
     /// `text` with the scene's own ids and lines in it.
@@ -193,7 +199,8 @@ impl Scene {
         for (export, now) in &self.at_rest().await {
             assert_eq!(*now, self.before[export], "{export:?} has changed");
         }
-        self.sells("the-first-good-one").await;
+        self.sells(GOOD_KEY).await;
+        self.restocks(GOOD_KEY).await;
         self.shop.stop();
         let log = self.log.lock().unwrap();
         let failed = log.lines().find(|line| line.contains("ERROR"));
@@ -209,23 +216,6 @@ fn is_empty(view: &str) -> bool {
 }
 
 /// A field that is a text.
-fn text(json: &impl Fields, name: &str) -> String {
-    json.field(name).as_str().expect("a text").to_owned()
-}
-
-/// What has fields: an answer, or a part of one.
-trait Fields {
-    fn field(&self, name: &str) -> Value;
-}
-
-impl Fields for Answer {
-    fn field(&self, name: &str) -> Value {
-        self.json()[name].clone()
-    }
-}
-
-impl Fields for Value {
-    fn field(&self, name: &str) -> Value {
-        self[name].clone()
-    }
+fn text(json: &Value, name: &str) -> String {
+    json[name].as_str().expect("a text").to_owned()
 }

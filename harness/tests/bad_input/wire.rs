@@ -79,6 +79,15 @@ impl Request {
         self
     }
 
+    /// The same request with another body.
+    pub fn with_body(&self, body: &[u8]) -> Self {
+        let length = body.len().to_string();
+        Self {
+            body: body.to_vec(),
+            ..self.clone().having("content-length", length)
+        }
+    }
+
     /// The same body in chunks.
     pub fn chunked(self) -> Self {
         let mut chunks = Vec::new();
@@ -103,7 +112,9 @@ impl Request {
     /// The first line and the headers.
     pub fn head(&self) -> Vec<u8> {
         let mut bytes = format!("{}\r\n", self.line).into_bytes();
-        let chunked = self.chunked.then(|| ("transfer-encoding", "chunked".into()));
+        let chunked = self
+            .chunked
+            .then(|| ("transfer-encoding", "chunked".into()));
         for (name, value) in self.headers.iter().chain(&chunked) {
             bytes.extend([name.as_bytes(), b": ", value, b"\r\n"].concat());
         }
@@ -157,7 +168,10 @@ pub async fn read(from: &mut (impl AsyncReadExt + Unpin)) -> Option<Answer> {
     let mut bytes = Vec::new();
     // An error is a connection that was reset; what came before it counts.
     let ended = tokio::time::timeout(PATIENCE, from.read_to_end(&mut bytes)).await;
-    assert!(ended.is_ok(), "neither an answer nor an end after {PATIENCE:?}");
+    assert!(
+        ended.is_ok(),
+        "neither an answer nor an end after {PATIENCE:?}"
+    );
     parse(&bytes)
 }
 
@@ -187,7 +201,9 @@ fn parse(bytes: &[u8]) -> Option<Answer> {
     if answer.header("transfer-encoding") == Some("chunked") {
         answer.body = dechunked(rest);
     } else {
-        let length = answer.header("content-length").and_then(|text| text.parse().ok());
+        let length = answer
+            .header("content-length")
+            .and_then(|text| text.parse().ok());
         assert_eq!(length, Some(rest.len()), "the body is as long as it says");
     }
     Some(answer)

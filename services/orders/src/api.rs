@@ -212,7 +212,7 @@ async fn read(ctx: Context, waiting: Waiting, id: OrderId, params: WaitParams) -
 }
 
 async fn find(ctx: &Context, id: OrderId) -> Result<Order> {
-    let tx = ctx.store().snapshot().await?;
+    let tx = ctx.store().read().await?;
     sql::find(&*tx, id)
         .await?
         .ok_or_else(|| Problem::not_found("order", id).into())

@@ -8,6 +8,7 @@ create table payments (
     -- The payment.created that told of it: the cause and the trace of whatever the charger says, also after a sweep.
     told_by text not null,
     traceparent text not null,
+    tracestate text,
     created_at_us bigint not null,
     leased_until_us bigint,
     check ((status = 'failed') = (reason is not null))

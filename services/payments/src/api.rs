@@ -31,7 +31,7 @@ async fn all(State(ctx): State<Context>, listing: Listing) -> Result<Response> {
 }
 
 async fn read(State(ctx): State<Context>, Id(id): Id<PaymentId>) -> Result<Response> {
-    let tx = ctx.store().snapshot().await?;
+    let tx = ctx.store().read().await?;
     let payment = sql::find(&*tx, id)
         .await?
         .ok_or_else(|| Problem::not_found("payment", id))?;

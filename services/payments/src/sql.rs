@@ -18,14 +18,16 @@ pub(crate) struct Open {
 pub(crate) async fn insert(tx: &dyn Tx, open: &Open, now_us: i64) -> Result<bool> {
     let inserted = tx
         .execute(
-            "insert into payments (id, order_id, amount_cents, status, version, told_by, traceparent, created_at_us)
-             values ($1, $2, $3, 'created', 1, $4, $5, $6) on conflict do nothing",
+            "insert into payments (id, order_id, amount_cents, status, version, told_by, traceparent, tracestate,
+                                   created_at_us)
+             values ($1, $2, $3, 'created', 1, $4, $5, $6, $7) on conflict do nothing",
             params![
                 open.payment_id.0,
                 open.order_id.0,
                 open.amount_cents.get(),
                 open.origin.cause.map(|cause| cause.0),
                 open.origin.trace.traceparent(),
+                open.origin.trace.tracestate(),
                 now_us
             ],
         )
@@ -69,7 +71,7 @@ pub(crate) async fn open(
 ) -> Result<Vec<Open>> {
     let claim = Claim {
         table: "payments",
-        columns: "id, order_id, amount_cents, told_by, traceparent",
+        columns: "id, order_id, amount_cents, told_by, traceparent, tracestate",
         due: "status = 'created' and created_at_us < $1",
         order: "created_at_us, id",
         before_us,
@@ -84,13 +86,14 @@ pub(crate) async fn open(
         .iter()
         .map(|row| {
             let cause: uuid::Uuid = row.get(3)?;
+            let tracestate: Option<String> = row.get(5)?;
             Ok(Open {
                 payment_id: PaymentId(row.get(0)?),
                 order_id: OrderId(row.get(1)?),
                 amount_cents: row.via::<i64, Cents>(2)?,
                 origin: Origin {
                     cause: Some(MessageId(cause)),
-                    trace: row.parsed(4, |text| Trace::parse(text, None))?,
+                    trace: row.parsed(4, |text| Trace::parse(text, tracestate.as_deref()))?,
                 },
             })
         })

@@ -70,6 +70,10 @@ impl Store for FaultyStore {
         at!(self.site, "begin", self.inner.begin()).map(|tx| self.wrap(tx))
     }
 
+    async fn read(&self) -> Result<Box<dyn Tx>, StoreError> {
+        at!(self.site, "read", self.inner.read()).map(|tx| self.wrap(tx))
+    }
+
     async fn snapshot(&self) -> Result<Box<dyn Tx>, StoreError> {
         at!(self.site, "snapshot", self.inner.snapshot()).map(|tx| self.wrap(tx))
     }

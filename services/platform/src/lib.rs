@@ -22,6 +22,7 @@ pub mod outside;
 mod relay;
 mod said;
 mod service;
+pub mod stage;
 pub mod store;
 mod trace;
 pub mod waiting;

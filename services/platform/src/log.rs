@@ -150,7 +150,7 @@ fn message(row: &Row, source: &str) -> Result<Message, StoreError> {
 
 /// How many events wait for the broker, and since when the oldest.
 pub(crate) async fn pending(store: &dyn Store) -> Result<(i64, Option<i64>), StoreError> {
-    let tx = store.snapshot().await?;
+    let tx = store.read().await?;
     let rows = tx
         .query(
             "select count(*), min(time_us) from events where published_at_us is null",

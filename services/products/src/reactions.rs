@@ -13,7 +13,7 @@ use std::collections::BTreeSet;
 /// The part of products in the choreography.
 pub(crate) async fn react(heard: &Heard, tx: &dyn Tx, said: &mut Said) -> Result<()> {
     match &heard.event {
-        Event::OrderCreated(e) => reserve(tx, said, e.order_id, &e.items).await,
+        Event::OrderCreated(e) => reserve(heard, tx, said, (e.order_id, &e.items)).await,
         Event::PaymentProcessed(e) => consume(heard, tx, said, e.order_id).await,
         Event::PaymentFailed(e) => cancel(heard, tx, said, (e.order_id, e.reason)).await,
         Event::OrderFinished(_)
@@ -48,9 +48,16 @@ pub(crate) async fn prepare(tx: &dyn Tx, batch: &[&Heard]) -> Result<()> {
 }
 
 /// Reserves all lines or none.
-async fn reserve(tx: &dyn Tx, said: &mut Said, order_id: OrderId, items: &[Line]) -> Result<()> {
-    let lines = sql::reserve(tx, items).await?;
+async fn reserve(
+    heard: &Heard,
+    tx: &dyn Tx,
+    said: &mut Said,
+    (order_id, items): (OrderId, &[Line]),
+) -> Result<()> {
+    let lines = sql::reserve(tx, order_id, items).await?;
     if lines.is_empty() {
+        // Not if the order has a reservation already: that is no refusal but impossible.
+        product::next(sql::reservation_status(tx, order_id).await?, &heard.event)?;
         let mut products = Vec::with_capacity(items.len());
         for line in items {
             products.extend(sql::find(tx, line.product_id).await?);

@@ -45,9 +45,14 @@ pub(crate) async fn restock(
         .transpose()
 }
 
-/// Takes all of `lines` from the stock, or nothing: one statement. Empty: it could not be done.
-pub(crate) async fn reserve(tx: &dyn Tx, lines: &[Line]) -> Result<Vec<ReservedLine>> {
-    let mut params: Vec<Param<'_>> = Vec::with_capacity(lines.len() * 2 + 2);
+/// Takes all of `lines` from the stock for an order that has no reservation yet, or nothing: one statement.
+/// Empty: it could not be done.
+pub(crate) async fn reserve(
+    tx: &dyn Tx,
+    order_id: OrderId,
+    lines: &[Line],
+) -> Result<Vec<ReservedLine>> {
+    let mut params: Vec<Param<'_>> = Vec::with_capacity(lines.len() * 2 + 3);
     let mut values = String::new();
     for line in lines {
         let n = params.len();
@@ -65,6 +70,7 @@ pub(crate) async fn reserve(tx: &dyn Tx, lines: &[Line]) -> Result<Vec<ReservedL
     let n = params.len();
     params.push(Param::Int(i64::try_from(lines.len()).unwrap_or(i64::MAX)));
     params.push(Param::Int(Cents::MAX.get()));
+    params.push(order_id.0.into());
     let sql = format!(
         "with lines (id, q) as (values {values})
          update products
@@ -72,9 +78,11 @@ pub(crate) async fn reserve(tx: &dyn Tx, lines: &[Line]) -> Result<Vec<ReservedL
          where id in (select id from lines)
            and (select count(*) from products p join lines l on p.id = l.id where p.available >= l.q) = ${}
            and (select sum(p.price_cents * l.q) from products p join lines l on p.id = l.id) <= ${}
+           and not exists (select 1 from reservations where order_id = ${})
          returning id, available, version, price_cents",
         n + 1,
         n + 2,
+        n + 3,
     );
     let mut reserved = Vec::with_capacity(lines.len());
     for row in tx.query(&sql, &params).await? {

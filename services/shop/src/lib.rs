@@ -9,6 +9,11 @@ pub use payments::provider::ProviderSettings;
 
 use std::time::Duration;
 
+/// SQLite and the services allocate and free pages in bursts on several threads. glibc answers that by giving
+/// memory back and taking it again, which cost a third of all CPU time; `benches/sagas` shows the difference.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// The queues of the exchange: one for each service that hears anything.
 pub const QUEUES: [&str; 3] = [orders::NAME, products::NAME, payments::NAME];
 

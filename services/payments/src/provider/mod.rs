@@ -116,6 +116,13 @@ async fn keep(charge: &Charge, tx: &dyn Tx) -> Result<ChargeOutcome> {
         );
         return Err(Problem::conflict("amountCents", what).into());
     }
+    if earlier.order_id != charge.order_id {
+        let what = format!(
+            "this payment was charged for order {} before",
+            earlier.order_id
+        );
+        return Err(Problem::conflict("orderId", what).into());
+    }
     Ok(earlier.outcome)
 }
 

@@ -1,6 +1,6 @@
 //! One builder for routes and their documentation: what is served and what OpenAPI says cannot drift apart.
 
-use super::{FieldError, Problem, shell, standard};
+use super::{FieldError, Problem, list::Page, shell, standard};
 use crate::Context;
 use axum::Router;
 use axum::handler::Handler;
@@ -66,9 +66,9 @@ impl Doc {
                 "limit",
                 "at most this many items, 1 to 1000; 50 if not given",
             )
-            .gives::<Vec<T>>(
+            .gives::<Page<T>>(
                 200,
-                "{items, next}; with Accept: application/x-ndjson everything, one item a line",
+                "a page; with Accept: application/x-ndjson everything, one item a line",
             )
     }
 
@@ -190,7 +190,10 @@ impl Api {
     }
 
     fn openapi(&self) -> Value {
-        let mut schemas = SchemaSettings::openapi3().into_generator();
+        // OpenAPI 3.1 takes JSON Schema as it is; the settings that are called openapi3 are those of 3.0.
+        let mut schemas = SchemaSettings::draft2020_12()
+            .with(|settings| settings.definitions_path = "/components/schemas".into())
+            .into_generator();
         let problem = schemas.subschema_for::<Problem>().to_value();
         schemas.subschema_for::<FieldError>();
         let mut paths = Map::new();

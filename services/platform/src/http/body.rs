@@ -1,6 +1,6 @@
 //! Parse at the edge: what a request brings, checked once, with the field named when it does not fit.
 
-use super::Problem;
+use super::{Problem, strict::Strict};
 use crate::idempotency::Key;
 use crate::{Context, Result, Trace, idempotency, store::Tx};
 use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
@@ -79,10 +79,11 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     let text = std::str::from_utf8(bytes)
         .map_err(|error| Problem::unreadable(format!("not UTF-8: {error}")))?;
     let mut parser = serde_json::Deserializer::from_str(text);
-    let value = serde_path_to_error::deserialize(&mut parser).map_err(|error| {
+    let value = serde_path_to_error::deserialize(Strict(&mut parser)).map_err(|error| {
         let path = error.path().to_string();
         let inner = error.into_inner();
-        if inner.is_data() {
+        // A number too large for any type is good JSON; it is the field that cannot take it.
+        if inner.is_data() || inner.to_string().starts_with("number out of range") {
             invalid(&path, &inner)
         } else {
             Problem::unreadable(inner.to_string())
@@ -94,19 +95,24 @@ fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
     Ok(value)
 }
 
-/// The parser's words with the field at fault; a missing field is named itself, not its parent.
+/// The parser's words with the field at fault; a missing or repeated field is named itself, not its parent.
 fn invalid(path: &str, error: &serde_json::Error) -> Problem {
     let text = error.to_string();
     let message = text.split(" at line ").next().unwrap_or(&text).to_owned();
     let parent = if path == "." { "" } else { path };
-    let absent = message
-        .strip_prefix("missing field `")
-        .and_then(|rest| rest.strip_suffix('`'));
-    match absent {
-        Some(field) if parent.is_empty() => Problem::invalid(field, "is required"),
-        Some(field) => Problem::invalid(&format!("{parent}.{field}"), "is required"),
-        None if parent.is_empty() => Problem::invalid("body", message),
-        None => Problem::invalid(parent, message),
+    let child = |what: &str| message.strip_prefix(what)?.strip_suffix('`');
+    let named = |child: &str| match parent {
+        "" => child.to_owned(),
+        parent => format!("{parent}.{child}"),
+    };
+    if let Some(field) = child("missing field `") {
+        Problem::invalid(&named(field), "is required")
+    } else if let Some(field) = child("duplicate field `") {
+        Problem::invalid(&named(field), "stands there more than once")
+    } else if parent.is_empty() {
+        Problem::invalid("body", message)
+    } else {
+        Problem::invalid(parent, message)
     }
 }
 
@@ -123,9 +129,13 @@ impl FromRequestParts<Context> for Asked {
 
     async fn from_request_parts(parts: &mut Parts, ctx: &Context) -> Result<Self, Problem> {
         let trace = parts.extensions.get::<Trace>().cloned();
-        let key = match parts.headers.get("idempotency-key") {
-            None => None,
-            Some(value) => Some(check_key(value.as_bytes())?),
+        let mut keys = parts.headers.get_all("idempotency-key").iter();
+        let key = match (keys.next(), keys.next()) {
+            (None, _) => None,
+            (Some(value), None) => Some(check_key(value.as_bytes())?),
+            (Some(_), Some(_)) => {
+                return Err(Problem::parameter("Idempotency-Key", "must be sent once"));
+            }
         };
         Ok(Self {
             trace: trace.unwrap_or_else(|| ctx.new_trace()),
@@ -143,7 +153,7 @@ fn check_key(value: &[u8]) -> Result<String, Problem> {
         .ok_or_else(|| Problem::parameter("Idempotency-Key", what))
 }
 
-/// The query string.
+/// The query string. Every parameter is an optional text; the handler says what it may hold.
 pub struct Params<T>(pub T);
 
 impl<T: DeserializeOwned> FromRequestParts<Context> for Params<T> {
@@ -151,10 +161,12 @@ impl<T: DeserializeOwned> FromRequestParts<Context> for Params<T> {
 
     async fn from_request_parts(parts: &mut Parts, ctx: &Context) -> Result<Self, Problem> {
         let query = Query::<T>::from_request_parts(parts, ctx).await;
-        let what = "must be name=value pairs, each name once";
-        query
-            .map(|Query(params)| Self(params))
-            .map_err(|_| Problem::parameter("query", what))
+        query.map(|Query(params)| Self(params)).map_err(|error| {
+            // Texts take whatever there is, so this can only be: duplicate field `limit`.
+            let text = error.body_text();
+            let name = text.split('`').nth(1).unwrap_or("query");
+            Problem::parameter(name, "must not stand there more than once")
+        })
     }
 }
 

@@ -10,7 +10,9 @@ use axum::extract::FromRequestParts;
 use axum::http::{header, request::Parts};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 const PAGE: i64 = 50;
 const PAGE_MAX: i64 = 1_000;
@@ -61,16 +63,28 @@ impl FromRequestParts<Context> for Listing {
                 ));
             }
         };
+        let after = match after.as_deref() {
+            None | Some("") => String::new(),
+            Some(text) => key(text)
+                .ok_or_else(|| Problem::parameter("after", "must be the `next` of a page"))?,
+        };
         let accept = parts
             .headers
             .get(header::ACCEPT)
             .and_then(|value| value.to_str().ok());
         Ok(Self {
-            after: after.unwrap_or_default(),
+            after,
             limit,
             everything: accept.is_some_and(|accept| accept.contains(NDJSON)),
         })
     }
+}
+
+/// A key as the tables have it: a UUID, or several with `/` between them, in small letters.
+fn key(text: &str) -> Option<String> {
+    let part = |part| Uuid::try_parse(part).ok().map(|id| id.to_string());
+    let parts: Option<Vec<String>> = text.split('/').map(part).collect();
+    parts.map(|parts| parts.join("/"))
 }
 
 /// Reads up to `n` items after a key, with the key of each.
@@ -78,12 +92,13 @@ pub(super) type ReadPage<T> =
     for<'t> fn(&'t dyn Tx, &'t str, i64) -> BoxFuture<'t, Result<Vec<(String, T)>, StoreError>>;
 
 /// One page of a list.
-#[derive(Serialize)]
-struct Page<T> {
-    items: Vec<T>,
+#[derive(Serialize, JsonSchema)]
+pub(super) struct Page<T> {
+    /// What is on it, in key order.
+    pub(super) items: Vec<T>,
     /// Ask for what follows with `?after=` this; absent at the end.
     #[serde(skip_serializing_if = "Option::is_none")]
-    next: Option<String>,
+    pub(super) next: Option<String>,
 }
 
 /// Answers `listing` with what `read` finds.
@@ -92,10 +107,14 @@ pub async fn list<T: Serialize + Send + 'static>(
     listing: Listing,
     read: ReadPage<T>,
 ) -> Result<Response> {
-    let tx = ctx.store().snapshot().await?;
     if listing.everything {
-        return Ok(everything(tx, listing.after, read));
+        return Ok(everything(
+            ctx.store().snapshot().await?,
+            listing.after,
+            read,
+        ));
     }
+    let tx = ctx.store().read().await?;
     let mut found = read(&*tx, &listing.after, listing.limit + 1).await?;
     let more = found.len() > listing.limit();
     found.truncate(listing.limit());

@@ -7,6 +7,7 @@ mod problem;
 mod server;
 mod shell;
 mod standard;
+mod strict;
 
 pub use api::{Api, Doc};
 pub use body::{Asked, Body, Id, Params, Reply};

@@ -1,6 +1,6 @@
 //! The endpoints that every service has: health, metrics, and everything a checker wants to see.
 
-use super::{Api, Doc, Id, Listing, Params, Problem, list};
+use super::{Api, Doc, Id, Listing, Params, Problem, list, list::Page};
 use crate::broker::{BrokerError, DeadLetter, Depth, Tapped};
 use crate::{Context, Result, inbox, log};
 use axum::extract::State;
@@ -205,13 +205,6 @@ struct DeadLetterView {
 /// The most dead letters in one answer.
 const DEAD_LETTERS_MAX: usize = 10_000;
 
-#[derive(Serialize)]
-struct DeadLetters {
-    items: Vec<DeadLetterView>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    next: Option<String>,
-}
-
 async fn dead_letters(State(ctx): State<Context>, listing: Listing) -> Result<Response> {
     let after = match listing.after() {
         "" => None,
@@ -249,7 +242,7 @@ async fn dead_letters(State(ctx): State<Context>, listing: Listing) -> Result<Re
         return Ok(([(header::CONTENT_TYPE, "application/x-ndjson")], lines).into_response());
     }
     let next = items.last().filter(|_| more).map(|item| item.id.clone());
-    Ok(axum::Json(DeadLetters { items, next }).into_response())
+    Ok(axum::Json(Page { items, next }).into_response())
 }
 
 fn view(letter: DeadLetter) -> Result<DeadLetterView> {

@@ -48,7 +48,11 @@ pub trait Store: Send + Sync {
     /// Begins the one write transaction; waits, in order of arrival, while there is another.
     async fn begin(&self) -> Result<Box<dyn Tx>>;
 
-    /// Begins a read-only transaction that sees one consistent state until it is dropped.
+    /// Begins a read-only transaction for a quick look; where there is one connection, the writer waits for it.
+    async fn read(&self) -> Result<Box<dyn Tx>>;
+
+    /// Begins a read-only transaction for as long as it takes: it sees one consistent state until it is dropped,
+    /// and holds nobody up.
     async fn snapshot(&self) -> Result<Box<dyn Tx>>;
 
     /// Takes up to `claim.n` due rows for `claim.lease_us`, so that no other replica takes them too.

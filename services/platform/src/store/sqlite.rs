@@ -88,6 +88,11 @@ impl Store for Sqlite {
         Ok(Box::new(self.write("begin immediate").await?))
     }
 
+    async fn read(&self) -> Result<Box<dyn Tx>> {
+        // On the writer's connection, whose page cache is warm: every commit empties the caches of the readers.
+        Ok(Box::new(self.write("begin").await?))
+    }
+
     async fn snapshot(&self) -> Result<Box<dyn Tx>> {
         let Some(readers) = &self.readers else {
             return Ok(Box::new(self.write("begin").await?));

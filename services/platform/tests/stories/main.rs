@@ -1,0 +1,8 @@
+//! Stories of the platform itself: a store, a broker, and a service too small to be about anything.
+
+mod broker;
+mod broker_file;
+mod committer;
+mod consumer;
+mod kit;
+mod store;

@@ -1,0 +1,251 @@
+//! What a store promises, told on a file and in memory.
+
+use platform::params;
+use platform::store::{Claim, Migration, Sqlite, Store, StoreError, Synchronous, Value, migrate};
+use std::path::Path;
+use std::time::Duration;
+
+const THINGS: Migration = Migration {
+    name: "things-0001",
+    sql: "create table things (
+              id text primary key, name text, n bigint not null check (n >= 0),
+              at_us bigint not null, leased_until_us bigint)",
+};
+
+async fn in_memory() -> Sqlite {
+    with_things(Sqlite::in_memory().unwrap()).await
+}
+
+async fn in_file(dir: &Path) -> Sqlite {
+    with_things(Sqlite::open(&dir.join("store.db"), Synchronous::Normal).unwrap()).await
+}
+
+async fn with_things(store: Sqlite) -> Sqlite {
+    migrate(&store, &[THINGS]).await.unwrap();
+    store
+}
+
+async fn put(store: &dyn Store, id: &str, n: i64) {
+    let tx = store.begin().await.unwrap();
+    let sql = "insert into things (id, n, at_us) values ($1, $2, $2)";
+    tx.execute(sql, params![id, n]).await.unwrap();
+    tx.commit().await.unwrap();
+}
+
+/// All things, `id` and `n`.
+async fn things(store: &dyn Store) -> Vec<(String, i64)> {
+    let tx = store.snapshot().await.unwrap();
+    let rows = tx.query("select id, n from things order by id", &[]);
+    let rows = rows.await.unwrap();
+    rows.iter()
+        .map(|row| (row.get(0).unwrap(), row.get(1).unwrap()))
+        .collect()
+}
+
+fn thing(id: &str, n: i64) -> (String, i64) {
+    (id.to_owned(), n)
+}
+
+#[tokio::test]
+async fn parameters_go_where_their_number_says_wherever_they_stand() {
+    let store = in_memory().await;
+    put(&store, "a", 1).await;
+    let tx = store.begin().await.unwrap();
+    let sql = "update things set n = $3 + $3, name = $2 where id = $1 returning name, n, id";
+    let rows = tx.query(sql, params!["a", "named", 21_i64]).await.unwrap();
+    let expected = [
+        Value::Text("named".to_owned()),
+        Value::Int(42),
+        Value::Text("a".to_owned()),
+    ];
+    assert_eq!(rows[0].0, expected);
+    let sql = "select $3, $1, $2, $1";
+    let rows = tx.query(sql, params![1_i64, 2_i64, 3_i64]).await.unwrap();
+    assert_eq!(rows[0].0, [3, 1, 2, 1].map(Value::Int));
+}
+
+#[tokio::test]
+async fn a_parameter_that_is_not_given_is_an_error_and_never_null() {
+    let store = in_memory().await;
+    let tx = store.begin().await.unwrap();
+    for sql in ["select $1, $3", "select $0", "select ?1", "select :name"] {
+        let found = tx.query(sql, params![1_i64, 2_i64]).await;
+        assert!(
+            matches!(found, Err(StoreError::Engine(_))),
+            "{sql}: {found:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn values_come_back_as_they_went_in() {
+    let store = in_memory().await;
+    let tx = store.begin().await.unwrap();
+    let text = "Ünïcödé 🛒, 'quotes' and \"more\"; -- $1";
+    let given = params![text, i64::MIN, i64::MAX, None::<i64>, ""];
+    let rows = tx.query("select $1, $2, $3, $4, $5", given).await.unwrap();
+    let row = &rows[0];
+    assert_eq!(row.get::<String>(0).unwrap(), text);
+    assert_eq!(row.get::<i64>(1).unwrap(), i64::MIN);
+    assert_eq!(row.get::<i64>(2).unwrap(), i64::MAX);
+    assert_eq!(row.get::<Option<i64>>(3).unwrap(), None);
+    assert_eq!(row.get::<String>(4).unwrap(), "");
+    let wrong = row.get::<i64>(0);
+    assert!(matches!(wrong, Err(StoreError::Column { column: 0, .. })));
+    assert!(row.get::<i64>(5).is_err(), "there is no such column");
+}
+
+#[tokio::test]
+async fn a_transaction_that_is_dropped_leaves_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    for store in [in_memory().await, in_file(dir.path()).await] {
+        put(&store, "kept", 1).await;
+        let tx = store.begin().await.unwrap();
+        let sql = "insert into things (id, n, at_us) values ('dropped', 1, 1)";
+        tx.execute(sql, &[]).await.unwrap();
+        tx.execute("update things set n = 9", &[]).await.unwrap();
+        drop(tx);
+        assert_eq!(things(&store).await, [thing("kept", 1)]);
+    }
+}
+
+#[tokio::test]
+async fn what_was_committed_is_there_after_reopening_and_the_schema_is_made_once() {
+    let dir = tempfile::tempdir().unwrap();
+    for n in 1..=3 {
+        let store = in_file(dir.path()).await;
+        put(&store, &n.to_string(), n).await;
+    }
+    let expected = [thing("1", 1), thing("2", 2), thing("3", 3)];
+    assert_eq!(things(&in_file(dir.path()).await).await, expected);
+}
+
+#[tokio::test]
+async fn a_snapshot_stays_as_it_is_while_the_writer_goes_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = in_file(dir.path()).await;
+    put(&store, "a", 1).await;
+    let snapshot = store.snapshot().await.unwrap();
+    let writing = store.begin().await.unwrap();
+    writing
+        .execute("update things set n = 2", &[])
+        .await
+        .unwrap();
+    let sql = "select n from things order by id";
+    let before = snapshot.query(sql, &[]).await.unwrap();
+    writing.commit().await.unwrap();
+    put(&store, "b", 3).await;
+    assert_eq!(before[0].get::<i64>(0).unwrap(), 1);
+    assert_eq!(snapshot.query(sql, &[]).await.unwrap(), before);
+    drop(snapshot);
+    assert_eq!(things(&store).await, [thing("a", 2), thing("b", 3)]);
+}
+
+#[tokio::test]
+async fn a_snapshot_cannot_write() {
+    let dir = tempfile::tempdir().unwrap();
+    for store in [in_memory().await, in_file(dir.path()).await] {
+        put(&store, "a", 1).await;
+        let snapshot = store.snapshot().await.unwrap();
+        let written = snapshot.execute("update things set n = 2", &[]).await;
+        assert!(written.is_err(), "{written:?}");
+        drop(snapshot);
+        put(&store, "b", 2).await;
+        assert_eq!(things(&store).await, [thing("a", 1), thing("b", 2)]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn writers_take_turns_in_the_order_of_their_arrival() {
+    let store = in_memory().await;
+    put(&store, "a", 0).await;
+    let first = store.begin().await.unwrap();
+    let second = tokio::time::timeout(Duration::from_secs(1), store.begin()).await;
+    assert!(second.is_err(), "there is one writer at a time");
+    let turns = (1..=10).map(|turn: i64| {
+        let store = &store;
+        async move {
+            let tx = store.begin().await.unwrap();
+            let sql = "update things set n = n * 2 + $1 % 2";
+            tx.execute(sql, params![turn]).await.unwrap();
+            tx.commit().await.unwrap();
+        }
+    });
+    let (_, ()) = tokio::join!(futures_util::future::join_all(turns), async { drop(first) });
+    assert_eq!(things(&store).await, [thing("a", 0b10_1010_1010)]);
+}
+
+#[tokio::test]
+async fn a_fence_in_the_schema_holds_and_says_so() {
+    let store = in_memory().await;
+    put(&store, "a", 5).await;
+    let refused = [
+        "update things set n = n - 6 where id = 'a'",
+        "insert into things (id, n, at_us) values ('a', 1, 1)",
+        "insert into things (id, n, at_us) values ('b', null, 1)",
+    ];
+    for sql in refused {
+        let tx = store.begin().await.unwrap();
+        let found = tx.execute(sql, &[]).await;
+        assert!(
+            matches!(found, Err(StoreError::Constraint(_))),
+            "{sql}: {found:?}"
+        );
+    }
+    let tx = store.begin().await.unwrap();
+    let wrong = tx.execute("update nothing set n = 1", &[]).await;
+    assert!(matches!(wrong, Err(StoreError::Engine(_))), "{wrong:?}");
+    drop(tx);
+    assert_eq!(things(&store).await, [thing("a", 5)]);
+}
+
+#[tokio::test]
+async fn a_guard_in_the_statement_tells_for_each_row_whether_it_held() {
+    let store = in_memory().await;
+    put(&store, "a", 5).await;
+    let tx = store.begin().await.unwrap();
+    let guarded = "update things set n = n - $2 where id = $1 and n >= $2";
+    let rows = [
+        params!["a", 3_i64].to_vec(),
+        params!["a", 3_i64].to_vec(),
+        params!["b", 1_i64].to_vec(),
+        params!["a", 2_i64].to_vec(),
+    ];
+    let changed = tx.execute_many(guarded, &rows).await.unwrap();
+    assert_eq!(changed, [1, 0, 0, 1]);
+    tx.commit().await.unwrap();
+    assert_eq!(things(&store).await, [thing("a", 0)]);
+}
+
+/// The ids of up to `n` things that were put before `before_us`, claimed at `now_us` for 100 µs.
+async fn claim(store: &dyn Store, before_us: i64, n: i64, now_us: i64) -> Vec<String> {
+    let claim = Claim {
+        table: "things",
+        columns: "id",
+        due: "at_us < $1",
+        order: "at_us, id",
+        before_us,
+        n,
+        now_us,
+        lease_us: 100,
+    };
+    let rows = store.claim(claim).await.unwrap();
+    let mut ids: Vec<String> = rows.iter().map(|row| row.get(0).unwrap()).collect();
+    ids.sort();
+    ids
+}
+
+#[tokio::test]
+async fn a_row_is_claimed_once_until_its_lease_ends() {
+    let dir = tempfile::tempdir().unwrap();
+    for store in [in_memory().await, in_file(dir.path()).await] {
+        for (id, n) in [("a", 4), ("b", 3), ("c", 2), ("d", 9)] {
+            put(&store, id, n).await;
+        }
+        assert_eq!(claim(&store, 9, 2, 1_000).await, ["b", "c"], "the oldest");
+        assert_eq!(claim(&store, 9, 2, 1_000).await, ["a"], "what is left");
+        assert!(claim(&store, 9, 9, 1_099).await.is_empty(), "all leased");
+        assert_eq!(claim(&store, 10, 9, 1_099).await, ["d"], "due now");
+        assert_eq!(claim(&store, 9, 9, 1_100).await, ["a", "b", "c"]);
+    }
+}
