@@ -32,13 +32,13 @@ fn messages(c: &mut Criterion) {
     let message = message();
     let json = message.to_json().expect("a message");
     c.bench_function("message to JSON", |b| {
-        b.iter(|| black_box(&message).to_json())
+        b.iter(|| black_box(&message).to_json());
     });
     c.bench_function("message from JSON", |b| {
-        b.iter(|| Message::from_json(black_box(&json)))
+        b.iter(|| Message::from_json(black_box(&json)));
     });
     c.bench_function("event in a message", |b| {
-        b.iter(|| black_box(&message).event())
+        b.iter(|| black_box(&message).event());
     });
 }
 

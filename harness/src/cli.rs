@@ -13,11 +13,18 @@ pub(crate) struct Cli {
     command: Option<Command>,
 }
 
-impl Cli {
-    /// What to do; a run when nothing is said.
-    pub(crate) fn command(self) -> Command {
-        self.command
-            .unwrap_or_else(|| Command::Run(RunArgs::parse_from(["run"])))
+/// What to do; a run when nothing is said. An error is the exit code: 0 after help, 104 for flags that cannot be
+/// used.
+pub(crate) fn parse() -> Result<Command, ExitCode> {
+    match Cli::try_parse() {
+        Ok(cli) => Ok(cli
+            .command
+            .unwrap_or_else(|| Command::Run(RunArgs::parse_from(["run"])))),
+        Err(said) => {
+            // Nothing can be done about a terminal that cannot be written to.
+            let _ = said.print();
+            Err(ExitCode::from(if said.use_stderr() { 104 } else { 0 }))
+        }
     }
 }
 
@@ -56,6 +63,9 @@ pub(crate) struct RunArgs {
     /// How much of what the orders need is in stock, in percent
     #[arg(long, value_name = "PERCENT", default_value = "100", value_parser = clap::value_parser!(u32).range(0..=1000))]
     stock: u32,
+    /// Where the databases are; they are kept, and judged whole at the next run [default: a temporary directory]
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
     /// Where ids and chance come from [default: a random one, printed first]
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
@@ -98,6 +108,7 @@ pub(crate) fn run(args: &RunArgs) -> ExitCode {
         orders: args.orders.clone(),
         rate: args.rate,
         stock_percent: args.stock,
+        data: args.data.clone(),
         seed: args.seed.unwrap_or_else(platform::os_seed),
         log_filter: std::env::var("RUST_LOG").unwrap_or_else(|_| "warn".to_owned()),
         quiet: args.quiet,

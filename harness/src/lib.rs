@@ -11,4 +11,5 @@ pub mod load;
 mod progress;
 pub mod report;
 pub mod run;
+pub mod target;
 pub mod workload;

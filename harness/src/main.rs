@@ -3,12 +3,12 @@
 mod cli;
 mod serve;
 
-use clap::Parser;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    match cli::Cli::parse().command() {
-        cli::Command::Run(args) => cli::run(&args),
-        cli::Command::Serve(args) => serve::serve(&args),
+    match cli::parse() {
+        Ok(cli::Command::Run(args)) => cli::run(&args),
+        Ok(cli::Command::Serve(args)) => serve::serve(&args),
+        Err(code) => code,
     }
 }

@@ -80,11 +80,10 @@ async fn settled(orders: &Client) -> Option<u64> {
 
 /// How many sagas are open, from the shop's own metrics.
 pub(crate) async fn open_sagas(orders: &Client) -> Option<u64> {
-    let started = counter(orders, "crashcart_sagas_started_total").await?;
-    Some(started.saturating_sub(settled(orders).await?))
+    counter(orders, "crashcart_sagas_in_flight").await
 }
 
-/// The sum of all series of a counter.
+/// The sum of all series of a metric.
 async fn counter(client: &Client, name: &str) -> Option<u64> {
     let Ok((StatusCode::OK, body)) = client.send(Call::get("/metrics")).await else {
         return None;

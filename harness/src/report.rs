@@ -108,7 +108,8 @@ impl Display for Summary {
         )?;
         for (outcome, count) in &self.outcomes {
             let (status, reason) = outcome.split_once(' ').unwrap_or((outcome, ""));
-            writeln!(f, "  {status:10} {} {reason}", n(*count))?;
+            let line = format!("  {status:10} {} {reason}", n(*count));
+            writeln!(f, "{}", line.trim_end())?;
         }
         for (name, latency) in [
             ("accept", self.accept),

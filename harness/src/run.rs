@@ -1,11 +1,12 @@
 //! One run: start the shop, send the orders, wait until everything is at rest, judge.
 
 use crate::check::{self, Finding, Verdict};
-use crate::client::{Call, Client, ClientError};
-use crate::evidence::{Evidence, Operation, Outcome, Unreadable};
+use crate::client::Call;
+use crate::evidence::{Evidence, Outcome};
 use crate::load::{self, Planned, Progress, Sent};
 use crate::progress;
 use crate::report::{Latency, Summary};
+use crate::target::Target;
 use crate::workload::{self, RealOrder, WorkloadError};
 use bytes::Bytes;
 use contract::http::{CreateProduct, Order, Product};
@@ -20,10 +21,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// How long one request may take before its outcome is unknown; exports included.
-const PATIENCE: Duration = Duration::from_secs(30);
-/// How long the shop may go without settling anything before it is judged as it stands.
-const STUCK_AFTER: Duration = Duration::from_secs(30);
 /// Products created at a time.
 const CREATING: usize = 64;
 
@@ -38,6 +35,8 @@ pub struct RunConfig {
     pub stock_percent: u32,
     /// Where ids and chance come from.
     pub seed: u64,
+    /// Where the databases are, to be kept; a temporary directory if not given.
+    pub data: Option<PathBuf>,
     /// Which log lines are written, in the syntax of `RUST_LOG`.
     pub log_filter: String,
     /// Whether to show nothing but the report.
@@ -70,8 +69,12 @@ pub fn run(config: &RunConfig) -> Result<Summary, RunError> {
         Some(path) => workload::read(path)?,
         None => workload::parse(workload::CDNOW)?,
     };
-    let data = tempfile::tempdir().map_err(|error| RunError::SetUp(error.to_string()))?;
-    let shop = Embedded::start(&embedded(config, data.path().to_owned()))?;
+    let temporary = tempfile::tempdir().map_err(|error| RunError::SetUp(error.to_string()))?;
+    let data = config
+        .data
+        .clone()
+        .unwrap_or_else(|| temporary.path().to_owned());
+    let shop = Embedded::start(&embedded(config, data))?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build();
@@ -108,38 +111,35 @@ fn embedded(config: &RunConfig, data: PathBuf) -> EmbeddedConfig {
 
 struct Runner<'a> {
     config: &'a RunConfig,
-    clients: BTreeMap<&'static str, Client>,
+    target: Target,
 }
 
 impl<'a> Runner<'a> {
     fn new(config: &'a RunConfig, shop: &Embedded) -> Self {
-        let client = |(name, address)| (name, Client::new(address, PATIENCE));
-        Self {
-            config,
-            clients: shop.addresses.all().map(client).into(),
-        }
+        let target = Target::new(&shop.addresses);
+        Self { config, target }
     }
 
     async fn run(&self, orders: &[RealOrder]) -> Result<Summary, RunError> {
         let began = Instant::now();
         let products = self.create_products(orders).await?;
-        let planned = plan(orders, &products);
+        let planned = plan(orders, &products, self.config.seed);
         let progress = Arc::new(Progress::default());
         let total = planned.len() as u64;
         let shown = progress::show(
             total,
             self.config.quiet,
             Arc::clone(&progress),
-            self.clients["orders"].clone(),
+            self.target.client("orders").clone(),
         );
         let sent = load::send(
-            self.clients["orders"].clone(),
+            self.target.client("orders").clone(),
             planned,
             self.config.rate,
             progress,
         )
         .await;
-        let at_rest = self.at_rest().await;
+        let at_rest = self.target.at_rest().await;
         shown.finish().await;
         let Sent {
             operations,
@@ -154,7 +154,7 @@ impl<'a> Runner<'a> {
             .into_iter()
             .map(|(operation, _)| operation)
             .collect();
-        let evidence = self.evidence(history, at_rest).await;
+        let evidence = self.target.evidence(history, at_rest).await;
         let findings = check::judge(&evidence);
         Ok(self.summary(
             &evidence,
@@ -192,8 +192,10 @@ impl<'a> Runner<'a> {
             stock,
         });
         let body = body.map_err(|error| RunError::SetUp(error.to_string()))?;
-        let key = format!("product-{}", price.get());
-        let answer = self.clients["products"]
+        let key = format!("{:x}-product-{}", self.config.seed, price.get());
+        let answer = self
+            .target
+            .client("products")
             .send(Call::post("/api/v1/products", Bytes::from(body), &key))
             .await;
         match answer {
@@ -206,59 +208,6 @@ impl<'a> Runner<'a> {
             ))),
             Err(error) => Err(RunError::SetUp(error.to_string())),
         }
-    }
-
-    /// Waits until nothing moves: logs published and queues empty twice, half a second apart, and no saga open.
-    /// A saga that stays open for long is stuck: that is a finding, not a reason to wait for ever.
-    async fn at_rest(&self) -> Result<(), Unreadable> {
-        let (mut quiet, mut open, mut since) = (0, u64::MAX, Instant::now());
-        loop {
-            let now_open = progress::open_sagas(&self.clients["orders"]).await;
-            if now_open != Some(open) {
-                (open, since) = (now_open.unwrap_or(u64::MAX), Instant::now());
-            }
-            let stuck = since.elapsed() > STUCK_AFTER;
-            quiet = if self.is_quiet().await { quiet + 1 } else { 0 };
-            if quiet >= 2 && (open == 0 || stuck) {
-                return Ok(());
-            }
-            if stuck {
-                return Err(Unreadable(format!(
-                    "the shop did not come to rest; nothing settled for {STUCK_AFTER:?}"
-                )));
-            }
-            tokio::time::sleep(Duration::from_millis(500)).await;
-        }
-    }
-
-    async fn is_quiet(&self) -> bool {
-        for client in self.clients.values() {
-            let Ok((StatusCode::OK, body)) = client.send(Call::get("/api/v1/queues")).await else {
-                return false;
-            };
-            let counts: serde_json::Value = serde_json::from_slice(&body).unwrap_or_default();
-            if ["ready", "unacked", "retrying", "unpublished"]
-                .iter()
-                .any(|name| counts[name] != 0)
-            {
-                return false;
-            }
-        }
-        true
-    }
-
-    async fn evidence(&self, history: Vec<Operation>, at_rest: Result<(), Unreadable>) -> Evidence {
-        // Tables of different services can be compared only when nothing is on its way between them.
-        Evidence::collect(Ok(history), |service, path| {
-            let (client, at_rest) = (self.clients[service].clone(), at_rest.clone());
-            async move {
-                at_rest.map_err(|Unreadable(why)| why)?;
-                export(&client, path)
-                    .await
-                    .map_err(|error| error.to_string())
-            }
-        })
-        .await
     }
 
     fn summary(
@@ -314,8 +263,9 @@ impl<'a> Runner<'a> {
     }
 }
 
-/// The orders with the products that were created for their prices.
-fn plan(orders: &[RealOrder], products: &BTreeMap<Cents, ProductId>) -> Vec<Planned> {
+/// The orders with the products that were created for their prices. The seed in the keys keeps runs on the same
+/// data apart.
+fn plan(orders: &[RealOrder], products: &BTreeMap<Cents, ProductId>, seed: u64) -> Vec<Planned> {
     let order = |(n, order): (usize, &RealOrder)| {
         let line = |(price, quantity): &(Cents, contract::Quantity)| {
             Some(Line {
@@ -324,30 +274,11 @@ fn plan(orders: &[RealOrder], products: &BTreeMap<Cents, ProductId>) -> Vec<Plan
             })
         };
         Planned {
-            key: format!("order-{n:07}"),
+            key: format!("{seed:x}-order-{n:07}"),
             items: order.lines.iter().filter_map(line).collect(),
         }
     };
     orders.iter().enumerate().map(order).collect()
-}
-
-/// Everything at `path` as NDJSON.
-///
-/// # Errors
-/// [`ClientError::Unknown`] for every answer but 200.
-pub async fn export(client: &Client, path: &str) -> Result<String, ClientError> {
-    match client
-        .send(Call {
-            ndjson: true,
-            ..Call::get(path)
-        })
-        .await?
-    {
-        (StatusCode::OK, body) => {
-            String::from_utf8(body.into()).map_err(|error| ClientError::Unknown(error.to_string()))
-        }
-        (status, _) => Err(ClientError::Unknown(format!("{path}: {status}"))),
-    }
 }
 
 /// The exit code of a run that ended.

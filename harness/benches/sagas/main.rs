@@ -5,6 +5,7 @@
 //!
 //!   cargo bench -p harness --bench sagas                  30 000 orders on an empty shop
 //!   cargo bench -p harness --bench sagas -- --old 200000  and again with 200 000 settled orders in it
+#![allow(clippy::cast_precision_loss, reason = "figures for people")]
 
 mod ceiling;
 

@@ -114,7 +114,7 @@ impl Scene {
     }
 
     /// Orders one unit and follows the order to its end; returns its id.
-    pub async fn sells(&self, key: &str) -> String {
+    async fn sells(&self, key: &str) -> String {
         let body = self.fill(r#"{"items":[$line]}"#);
         let order = post("orders", "/api/v1/orders", body).with("idempotency-key", key);
         let created = self.done(&order, 201).await;

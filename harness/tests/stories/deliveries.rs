@@ -9,11 +9,11 @@ use uuid::Uuid;
 
 /// One order of each ending, all on their way at the same time.
 async fn five_orders(seed: u64, mischief: Mischief) -> Shop {
-    let declines = ProviderSettings {
+    let strict = ProviderSettings {
         decline_amounts_cents: vec![4_002.try_into().unwrap()],
         ..ProviderSettings::default()
     };
-    let shop = Shop::with(seed, declines, ShopMischief::everywhere(&mischief)).await;
+    let shop = Shop::with(seed, strict, ShopMischief::everywhere(&mischief)).await;
     let (record, single, declined) = (
         shop.product(1_499, 7).await,
         shop.product(99, 10).await,

@@ -5,6 +5,7 @@ use contract::EventType;
 use platform::world::Mischief;
 use shop::ProviderSettings;
 use shop::world::ShopMischief;
+use std::fmt::Write as _;
 use std::path::Path;
 use std::process::Command;
 
@@ -35,7 +36,7 @@ async fn log(seed: u64) -> String {
     shop.ends_well().await;
     let mut log = shop.world.log();
     for tapped in shop.world.broker().tap(0, usize::MAX).await.unwrap() {
-        log.push_str(&format!("{} {}\n", tapped.seq, tapped.json));
+        writeln!(log, "{} {}", tapped.seq, tapped.json).unwrap();
     }
     for service in shop::SERVICES {
         for path in ["/api/v1/events", "/api/v1/inbox"] {

@@ -116,10 +116,9 @@ async fn place(placed: &Placed, tx: &dyn Tx, said: &mut Said) -> Result<Reply> {
     });
     let ctx = ctx.clone();
     said.after_commit(move || {
-        ctx.metrics()
-            .sagas_started
-            .with_label_values::<&str>(&[])
-            .inc();
+        let metrics = ctx.metrics();
+        metrics.sagas_started.with_label_values::<&str>(&[]).inc();
+        metrics.sagas_in_flight.inc();
     });
     Ok(reply.clone())
 }

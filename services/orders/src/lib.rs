@@ -64,4 +64,12 @@ impl Service for Orders {
     ) -> BoxFuture<'t, Result<()>> {
         Box::pin(reactions::react(self, heard, tx, said))
     }
+
+    fn start<'a>(&'a self, ctx: &'a Context) -> BoxFuture<'a, Result<()>> {
+        Box::pin(async move {
+            let open = sql::count_open(&*ctx.store().read().await?).await?;
+            ctx.metrics().sagas_in_flight.set(open);
+            Ok(())
+        })
+    }
 }

@@ -61,6 +61,14 @@ pub(crate) async fn settle(tx: &dyn Tx, settlement: Settlement) -> Result<Option
         .transpose()
 }
 
+/// How many orders are not settled.
+pub(crate) async fn count_open(tx: &dyn Tx) -> Result<i64> {
+    let rows = tx
+        .query("select count(*) from orders where status = 'created'", &[])
+        .await?;
+    rows.first().map_or(Ok(0), |row| row.get(0))
+}
+
 /// The order with this id.
 pub(crate) async fn find(tx: &dyn Tx, id: OrderId) -> Result<Option<Order>> {
     let sql = format!("select {COLUMNS} from orders where id = $1");

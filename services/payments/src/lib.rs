@@ -70,7 +70,8 @@ impl Service for Payments {
         Box::pin(reactions::react(self, heard, tx, said))
     }
 
-    fn start(&self, ctx: &Context) {
+    fn start<'a>(&'a self, ctx: &'a Context) -> BoxFuture<'a, Result<()>> {
         self.caller.start(ctx);
+        Box::pin(async { Ok(()) })
     }
 }

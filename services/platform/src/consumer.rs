@@ -126,11 +126,14 @@ async fn apply(ctx: &Context, service: &dyn Service, batch: &[(Delivery, Heard)]
     let tx = ctx.store().begin().await?;
     let (first, repeats) = first_seen(&*tx, batch, ctx.now_us()).await?;
     service.prepare(&*tx, &first).await?;
-    let mut orders: BTreeMap<Uuid, Vec<&Heard>> = BTreeMap::new();
+    let mut subjects: BTreeMap<Uuid, Vec<&Heard>> = BTreeMap::new();
     for heard in &first {
-        orders.entry(heard.event.subject()).or_default().push(heard);
+        subjects
+            .entry(heard.event.subject())
+            .or_default()
+            .push(heard);
     }
-    let reactions = orders
+    let reactions = subjects
         .into_values()
         .map(|messages| react(service, &*tx, messages));
     let spoken = try_join_all(reactions)

@@ -26,7 +26,7 @@ pub(crate) fn entries<'a>(
         let n = said.entry(kind).and_modify(|n| *n += 1).or_insert(0);
         let id = match origin.cause {
             Some(cause) => MessageId::caused_by(cause.0, kind, *n, subject),
-            // A request has no message id; the version tells its repeats apart (a product is restocked often).
+            // A request has no message id; the version tells its repeats apart.
             None => MessageId::caused_by(
                 entity.id,
                 kind,

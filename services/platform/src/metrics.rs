@@ -59,6 +59,7 @@ catalogue! {
     sagas_started: IntCounterVec = counters("crashcart_sagas_started_total", "Sagas begun.", &[])
     sagas_settled: IntCounterVec = counters("crashcart_sagas_settled_total",
         "Sagas that came to their end.", &["outcome", "reason"])
+    sagas_in_flight: IntGauge = gauge("crashcart_sagas_in_flight", "Sagas begun and not at their end.")
     saga: HistogramVec = histograms("crashcart_saga_duration_seconds",
         "From the accepted request to the settled saga.", &["outcome"])
 }

@@ -62,8 +62,10 @@ pub trait Service: Send + Sync + 'static {
         said: &'t mut Said,
     ) -> BoxFuture<'t, Result<()>>;
 
-    /// Starts loops of its own.
-    fn start(&self, _ctx: &Context) {}
+    /// Looks at what it finds and starts loops of its own; called once, before anything else runs.
+    fn start<'a>(&'a self, _ctx: &'a Context) -> BoxFuture<'a, Result<()>> {
+        Box::pin(async { Ok(()) })
+    }
 }
 
 /// A service that runs.
@@ -78,7 +80,7 @@ impl Running {
     pub async fn start(ctx: Context, service: Arc<dyn Service>) -> Result<Self> {
         migrate(ctx.store(), service.migrations()).await?;
         let router = service.api(&ctx).into_router(&ctx);
-        service.start(&ctx);
+        service.start(&ctx).await?;
         ctx.spawn("committer", committer::run(ctx.clone()));
         ctx.spawn("relay", relay::run(ctx.clone()));
         ctx.spawn("sweeper", relay::sweep(ctx.clone()));

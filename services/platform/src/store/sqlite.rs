@@ -59,9 +59,10 @@ impl Sqlite {
         })
     }
 
-    async fn write(&self, begin: &str) -> Result<SqliteTx> {
+    /// A transaction on the writer's connection.
+    async fn on_writer(&self, access: Access) -> Result<Box<dyn Tx>> {
         let guard = Arc::clone(&self.writer).lock_owned().await;
-        SqliteTx::begin(Held::Writer(guard), begin)
+        Ok(Box::new(SqliteTx::begin(Held::Writer(guard), access)?))
     }
 }
 
@@ -85,17 +86,17 @@ pub(crate) fn connect(path: &Path, synchronous: Synchronous) -> Result<Connectio
 #[async_trait]
 impl Store for Sqlite {
     async fn begin(&self) -> Result<Box<dyn Tx>> {
-        Ok(Box::new(self.write("begin immediate").await?))
+        self.on_writer(Access::Write).await
     }
 
     async fn read(&self) -> Result<Box<dyn Tx>> {
         // On the writer's connection, whose page cache is warm: every commit empties the caches of the readers.
-        Ok(Box::new(self.write("begin").await?))
+        self.on_writer(Access::Read).await
     }
 
     async fn snapshot(&self) -> Result<Box<dyn Tx>> {
         let Some(readers) = &self.readers else {
-            return Ok(Box::new(self.write("begin").await?));
+            return self.on_writer(Access::Read).await;
         };
         let permit = Arc::clone(&readers.permits)
             .acquire_owned()
@@ -111,7 +112,7 @@ impl Store for Sqlite {
             readers: Arc::clone(readers),
             _permit: permit,
         };
-        let tx = SqliteTx::begin(held, "begin")?;
+        let tx = SqliteTx::begin(held, Access::Read)?;
         // `begin` alone does not look at the file yet; the snapshot is taken by the first read.
         tx.query("select count(*) from migrations", &[]).await?;
         Ok(Box::new(tx))
@@ -184,16 +185,32 @@ impl Drop for Held {
     }
 }
 
+/// What a transaction may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Access {
+    Read,
+    Write,
+}
+
 struct SqliteTx {
     held: Held,
+    access: Access,
     open: bool,
 }
 
 impl SqliteTx {
-    fn begin(held: Held, begin: &str) -> Result<Self> {
+    fn begin(held: Held, access: Access) -> Result<Self> {
+        let begin = match access {
+            Access::Read => "begin",
+            Access::Write => "begin immediate",
+        };
         held.with(|connection| connection.prepare_cached(begin)?.execute([]))
             .map_err(engine)?;
-        Ok(Self { held, open: true })
+        Ok(Self {
+            held,
+            access,
+            open: true,
+        })
     }
 
     fn run<T>(
@@ -201,9 +218,15 @@ impl SqliteTx {
         sql: &str,
         work: impl FnOnce(&mut CachedStatement<'_>) -> rusqlite::Result<T>,
     ) -> Result<T> {
-        self.held
-            .with(|connection| work(&mut connection.prepare_cached(sql)?))
-            .map_err(engine)
+        self.held.with(|connection| {
+            let mut statement = connection.prepare_cached(sql).map_err(engine)?;
+            if self.access == Access::Read && !statement.readonly() {
+                return Err(StoreError::Engine(
+                    "this transaction can only read".to_owned(),
+                ));
+            }
+            work(&mut statement).map_err(engine)
+        })
     }
 }
 

@@ -34,6 +34,8 @@ pub(super) struct Exchange {
     window: VecDeque<(i64, Arc<Message>)>,
     queues: BTreeMap<String, Queue>,
     waiters: BTreeMap<String, VecDeque<Waiter>>,
+    /// Changed exceptions that are not in the file yet.
+    unwritten: Vec<(String, i64, Option<Exception>)>,
 }
 
 /// Answers that are given when the group is on disk.
@@ -49,10 +51,8 @@ impl Exchange {
         let mut queues = BTreeMap::new();
         for &name in &settings.queues {
             let mark = disk.mark(name)?;
-            queues.insert(
-                name.to_owned(),
-                Queue::at(mark.unwrap_or(last), disk.exceptions(name)?),
-            );
+            let queue = Queue::at(mark.unwrap_or(last), last, disk.exceptions(name)?);
+            queues.insert(name.to_owned(), queue);
         }
         disk.transaction(|disk| {
             queues
@@ -68,6 +68,7 @@ impl Exchange {
             window: VecDeque::new(),
             queues,
             waiters: BTreeMap::new(),
+            unwritten: Vec::new(),
         })
     }
 
@@ -301,6 +302,8 @@ impl Exchange {
             confirms,
             exceptions,
         } = changes;
+        // Kept until they are written: a mark that overtakes its exceptions would lose their messages.
+        self.unwritten.extend(exceptions);
         let first = self.last + 1;
         let moved: Vec<(&String, i64)> = self
             .queues
@@ -311,7 +314,8 @@ impl Exchange {
         // Marks alone can wait for the next message: a mark that is lost is a repeated delivery. When nothing
         // comes any more they are written once everything is done.
         let idle = self.queues.values().all(|queue| queue.mark >= self.last);
-        let outcome = if fresh.is_empty() && exceptions.is_empty() && (moved.is_empty() || !idle) {
+        let unwritten = &self.unwritten;
+        let outcome = if fresh.is_empty() && unwritten.is_empty() && (moved.is_empty() || !idle) {
             Ok(false)
         } else {
             self.disk.transaction(|disk| {
@@ -321,7 +325,7 @@ impl Exchange {
                 moved
                     .iter()
                     .try_for_each(|(name, mark)| disk.store_mark(name, *mark))?;
-                exceptions
+                unwritten
                     .iter()
                     .try_for_each(|(queue, seq, exception)| match exception {
                         Some(exception) => disk.store_exception(queue, *seq, exception),
@@ -333,6 +337,7 @@ impl Exchange {
         let outcome = match outcome {
             Ok(written) => {
                 if written {
+                    self.unwritten.clear();
                     self.queues
                         .values_mut()
                         .for_each(|queue| queue.stored_mark = queue.mark);
@@ -355,17 +360,16 @@ impl Exchange {
 
     /// Lets go of messages that every queue is done with.
     fn trim(&mut self) {
-        let low = self
-            .queues
-            .values()
-            .map(|queue| queue.mark)
-            .min()
-            .unwrap_or(self.last);
+        let lowest =
+            |mark: fn(&Queue) -> i64| self.queues.values().map(mark).min().unwrap_or(self.last);
+        let low = lowest(|queue| queue.mark);
+        // The file keeps what it would ask for again.
+        let stored_low = lowest(|queue| queue.stored_mark);
         while self.window.len() > WINDOW || self.window.front().is_some_and(|(seq, _)| *seq <= low)
         {
             self.window.pop_front();
         }
-        let superfluous = low.min(self.last - self.tap_max);
+        let superfluous = stored_low.min(self.last - self.tap_max);
         if superfluous - self.trimmed >= TRIM {
             match self.disk.transaction(|disk| disk.trim(superfluous)) {
                 Ok(()) => self.trimmed = superfluous,

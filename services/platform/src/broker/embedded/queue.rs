@@ -38,6 +38,8 @@ pub(super) struct Queue {
     pub(super) next: i64,
     /// The mark that is on disk.
     pub(super) stored_mark: i64,
+    /// The last seq before the broker was opened: up to it, a delivery may be a repeat.
+    old: i64,
     done: BTreeSet<i64>,
     out: BTreeMap<(u64, u64), Out>,
     returned: BTreeMap<i64, u32>,
@@ -46,12 +48,16 @@ pub(super) struct Queue {
 }
 
 impl Queue {
-    /// A queue that is done with everything up to `mark`.
-    pub(super) fn at(mark: i64, exceptions: BTreeMap<i64, Exception>) -> Self {
+    /// A queue that is done with everything up to `mark`, on an exchange that was left at `old`.
+    pub(super) fn at(mark: i64, old: i64, exceptions: BTreeMap<i64, Exception>) -> Self {
+        // An exception above the mark was put aside while a message before it was still out.
+        let aside = exceptions.range(mark + 1..).map(|(seq, _)| *seq);
         Self {
             mark,
             stored_mark: mark,
             next: mark + 1,
+            old,
+            done: aside.collect(),
             exceptions,
             ..Self::default()
         }
@@ -99,12 +105,15 @@ impl Queue {
                 redelivered: true,
             });
         }
+        while self.done.contains(&self.next) {
+            self.next += 1;
+        }
         (self.next <= last).then(|| {
             self.next += 1;
             Ready {
                 seq: self.next - 1,
                 attempts: 0,
-                redelivered: false,
+                redelivered: self.next - 1 <= self.old,
             }
         })
     }
@@ -170,6 +179,7 @@ impl Queue {
         while self.done.remove(&(self.mark + 1)) {
             self.mark += 1;
         }
+        self.next = self.next.max(self.mark + 1);
     }
 
     /// When the next message that was put off is due.
@@ -187,8 +197,9 @@ impl Queue {
             .values()
             .filter(|exception| exception.due_us.is_none())
             .count();
+        let new = usize::try_from(last + 1 - self.next).unwrap_or(0);
         Depth {
-            ready: self.returned.len() + usize::try_from(last + 1 - self.next).unwrap_or(0),
+            ready: self.returned.len() + new - self.done.range(self.next..).count(),
             unacked: self.out.len(),
             retrying: self.exceptions.len() - dead,
             dead,
@@ -215,7 +226,7 @@ mod tests {
 
     #[test]
     fn the_mark_advances_over_the_contiguous_prefix_only() {
-        let mut queue = Queue::at(0, BTreeMap::new());
+        let mut queue = Queue::at(0, 0, BTreeMap::new());
         assert_eq!(seqs(&queue.take(1, 2, 4, 0)), [1, 2]);
         assert_eq!(seqs(&queue.take(2, 2, 4, 0)), [3, 4]);
         queue.ack(2, u64::MAX);
@@ -228,7 +239,7 @@ mod tests {
 
     #[test]
     fn what_was_not_acked_comes_back_first_and_says_so() {
-        let mut queue = Queue::at(0, BTreeMap::new());
+        let mut queue = Queue::at(0, 0, BTreeMap::new());
         queue.take(1, 2, 3, 0);
         queue.ack(1, 1);
         queue.release(1);
@@ -239,7 +250,7 @@ mod tests {
 
     #[test]
     fn a_message_put_off_lets_the_others_pass_and_comes_back_when_due() {
-        let mut queue = Queue::at(0, BTreeMap::new());
+        let mut queue = Queue::at(0, 0, BTreeMap::new());
         queue.take(1, 2, 2, 0);
         queue.put_aside(1, 1, later(Some(100))).unwrap();
         queue.ack(1, 2);
@@ -253,7 +264,7 @@ mod tests {
 
     #[test]
     fn a_dead_message_is_never_due() {
-        let mut queue = Queue::at(0, BTreeMap::new());
+        let mut queue = Queue::at(0, 0, BTreeMap::new());
         queue.take(1, 1, 1, 0);
         queue.put_aside(1, 1, later(None)).unwrap();
         assert!(queue.take(1, 9, 1, i64::MAX).is_empty());
