@@ -50,9 +50,9 @@ fn open(path: &Path, schema: &[&str]) -> Connection {
                    pragma cache_size = -32000; pragma foreign_keys = on;";
     connection.execute_batch(pragmas).expect("pragmas");
     connection.set_prepared_statement_cache_capacity(64);
-    schema
-        .iter()
-        .for_each(|sql| connection.execute_batch(sql).expect("a schema"));
+    for sql in schema {
+        connection.execute_batch(sql).expect("a schema");
+    }
     connection
 }
 

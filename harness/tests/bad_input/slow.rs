@@ -36,6 +36,7 @@ async fn drip(stream: &mut TcpStream, bytes: &[u8]) -> Option<Answer> {
         std::future::pending::<()>().await;
     };
     tokio::select! {
+        biased;
         answer = read(&mut reading) => answer,
         () = dripping => None,
     }

@@ -29,6 +29,7 @@ pub(crate) fn routes(ctx: &Context, waiting: &Waiting) -> Api {
             create,
             Doc::new("Place an order")
                 .takes::<PlaceOrder>()
+                .keyed()
                 .gives::<OrderAccepted>(201, "accepted; settles later"),
         )
         .get(
@@ -159,7 +160,7 @@ async fn all(State(ctx): State<Context>, listing: Listing) -> Result<Response> {
 }
 
 #[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct WaitParams {
     wait: Option<String>,
     timeout_ms: Option<String>,

@@ -6,7 +6,7 @@ use contract::http::{ChargeOutcome, Payment, PaymentStatus};
 use contract::{Cents, Event, EventType, Message, OrderId, PaymentId, Reason};
 use payments::provider::{self, Provider, ProviderSettings, Simulated};
 use payments::{NAME, Payments, payment};
-use platform::stage::{Stage, reacts, tell};
+use platform::stage::{Stage, play, reacts};
 use platform::world::{Mischief, World};
 use platform::{Context, Illegal, Service, Settings};
 use serde_json::{Value, json};
@@ -316,10 +316,10 @@ async fn a_payment_whose_hand_over_was_lost_in_a_crash_is_found_by_the_sweep() {
 
 #[test]
 fn wherever_payments_crashes_the_order_is_charged_once_in_its_trace() {
-    let passages = tell(pay_and_crash(None));
+    let passages = play(pay_and_crash(None));
     assert!(passages > 50, "a payment passes many port calls");
     for passage in 1..=passages {
-        tell(pay_and_crash(Some(passage)));
+        play(pay_and_crash(Some(passage)));
     }
 }
 

@@ -218,7 +218,7 @@ impl Stage {
 }
 
 /// Runs `story` in a runtime of its own with paused time. The tasks of its world end with it.
-pub fn tell<T>(story: impl Future<Output = T>) -> T {
+pub fn play<T>(story: impl Future<Output = T>) -> T {
     tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .start_paused(true)

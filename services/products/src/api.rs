@@ -22,6 +22,7 @@ pub(crate) fn routes(ctx: &Context) -> Api {
             create,
             Doc::new("Create a product")
                 .takes::<CreateProduct>()
+                .keyed()
                 .gives::<Product>(201, "created"),
         )
         .get(
@@ -39,6 +40,7 @@ pub(crate) fn routes(ctx: &Context) -> Api {
             restock,
             Doc::new("Add units to the stock")
                 .takes::<Restock>()
+                .keyed()
                 .gives::<Product>(200, "the product after it"),
         )
         .get(
@@ -61,14 +63,7 @@ async fn create(State(ctx): State<Context>, body: Body<CreateProduct>) -> Result
         price_cents,
         stock,
     } = body.value;
-    let length = name.chars().count();
-    if name.trim().is_empty() || length > NAME_MAX {
-        return Err(Problem::invalid(
-            "name",
-            format!("must have 1 to {NAME_MAX} characters, got {length}"),
-        )
-        .into());
-    }
+    check_name(&name)?;
     in_range(price_cents.get(), 0, Cents::MAX_PRICE.get())
         .map_err(|e| Problem::invalid("priceCents", e.to_string()))?;
     in_range(stock, 0, STOCK_MAX).map_err(|e| Problem::invalid("stock", e.to_string()))?;
@@ -92,6 +87,19 @@ async fn create(State(ctx): State<Context>, body: Body<CreateProduct>) -> Result
         Box::pin(store(new, tx, said))
     })
     .await
+}
+
+fn check_name(name: &str) -> Result<(), Problem> {
+    let length = name.chars().count();
+    if name.trim().is_empty() || length > NAME_MAX {
+        let message = format!("must have 1 to {NAME_MAX} characters, got {length}");
+        return Err(Problem::invalid("name", message));
+    }
+    // Not every engine can store them, and nobody wants to read them.
+    if name.chars().any(char::is_control) {
+        return Err(Problem::invalid("name", "must not hold control characters"));
+    }
+    Ok(())
 }
 
 async fn store(new: &New, tx: &dyn Tx, said: &mut Said) -> Result<Reply> {

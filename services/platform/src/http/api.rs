@@ -34,9 +34,14 @@ impl Doc {
         }
     }
 
-    /// It takes a JSON body, and an Idempotency-Key with it.
+    /// It takes a JSON body.
     pub fn takes<T: JsonSchema>(mut self) -> Self {
         self.takes = Some(|schemas| schemas.subschema_for::<T>().to_value());
+        self
+    }
+
+    /// It takes an Idempotency-Key.
+    pub fn keyed(self) -> Self {
         self.header(
             "Idempotency-Key",
             "the same key and body give the same reply; kept for 24 hours",

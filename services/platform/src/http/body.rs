@@ -162,10 +162,16 @@ impl<T: DeserializeOwned> FromRequestParts<Context> for Params<T> {
     async fn from_request_parts(parts: &mut Parts, ctx: &Context) -> Result<Self, Problem> {
         let query = Query::<T>::from_request_parts(parts, ctx).await;
         query.map(|Query(params)| Self(params)).map_err(|error| {
-            // Texts take whatever there is, so this can only be: duplicate field `limit`.
+            // Texts take whatever there is, so this is: duplicate field `limit`, or: unknown field `limits`.
             let text = error.body_text();
             let name = text.split('`').nth(1).unwrap_or("query");
-            Problem::parameter(name, "must not stand there more than once")
+            let unknown = text.contains("unknown field");
+            let what = if unknown {
+                "is not a parameter here"
+            } else {
+                "must not stand there more than once"
+            };
+            Problem::parameter(name, what)
         })
     }
 }

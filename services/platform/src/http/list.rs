@@ -43,6 +43,7 @@ impl Listing {
 }
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct PageParams {
     after: Option<String>,
     limit: Option<String>,

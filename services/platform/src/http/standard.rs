@@ -161,6 +161,7 @@ async fn queues(State(ctx): State<Context>) -> Result<Response> {
 }
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct TapParams {
     after: Option<String>,
     limit: Option<String>,

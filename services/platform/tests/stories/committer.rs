@@ -1,6 +1,6 @@
 //! Steps of many clients in few transactions, and each with an outcome of its own.
 
-use crate::kit::{DIARY, Diary, diary, page, read, restocked, write};
+use crate::kit::{DIARY, Diary, diary, page, read, write, written};
 use axum::response::IntoResponse;
 use contract::ProductId;
 use futures_util::future::join_all;
@@ -52,7 +52,7 @@ async fn enter(ctx: &Context, entry: Entry) -> Result<i64> {
 fn step<'t>(entry: &'t Entry, tx: &'t dyn Tx, said: &'t mut Said) -> BoxFuture<'t, Result<i64>> {
     Box::pin(async move {
         write(tx, entry.page, entry.quantity).await?;
-        said.push(restocked(entry.page, entry.quantity));
+        said.push(written(entry.page, entry.quantity));
         let committed = Arc::clone(&entry.committed);
         said.after_commit(move || {
             committed.fetch_add(1, Ordering::Relaxed);
@@ -68,15 +68,11 @@ fn is_refused(result: &Result<i64>) -> bool {
     matches!(result, Err(Error::Refused(_)))
 }
 
-/// The pages of which the event log tells, by the steps that wrote them.
+/// The quantities of which the event log tells.
 async fn said(stage: &Stage) -> Vec<i64> {
     let events = stage.export("/api/v1/events").await;
-    let restocked = events
-        .iter()
-        .filter(|event| event["type"] == "product.restocked");
-    let mut said: Vec<i64> = restocked
-        .map(|event| event["data"]["quantity"].as_i64().unwrap())
-        .collect();
+    let stock = |event: &serde_json::Value| event["data"]["stock"].as_i64().unwrap();
+    let mut said: Vec<i64> = events.iter().map(stock).collect();
     said.sort_unstable();
     said
 }
@@ -144,13 +140,13 @@ async fn a_step_that_is_refused_fails_alone_and_leaves_no_trace() {
     let answers = join_all(steps).await;
     stage.at_rest().await;
     for (entry, answer) in entries.iter().zip(&answers) {
-        let written = read(stage.world(), entry.page).await;
+        let stands = read(stage.world(), entry.page).await;
         if entry.refuses {
             assert!(is_refused(answer), "{answer:?}");
-            assert_eq!((written, entry.committed()), (vec![], 0));
+            assert_eq!((stands, entry.committed()), (vec![], 0));
         } else {
             assert!(matches!(answer, Ok(n) if *n == entry.quantity));
-            assert_eq!((written, entry.committed()), (vec![entry.quantity], 1));
+            assert_eq!((stands, entry.committed()), (vec![entry.quantity], 1));
         }
     }
     let expected: Vec<i64> = (1..=300).filter(|n| n % 100 != 0).collect();
@@ -172,6 +168,22 @@ async fn a_step_that_meets_a_fence_fails_alone_too() {
     }
     stage.at_rest().await;
     assert_eq!(said(&stage).await.len(), 19);
+}
+
+#[tokio::test(start_paused = true)]
+async fn when_the_end_of_a_group_fails_each_step_gets_a_transaction_of_its_own() {
+    let (stage, ctx) = diary(1, Settings::default(), Mischief::default()).await;
+    // The same event twice: it is the log that refuses, after all steps have done their part.
+    let entries: Vec<Entry> = [1, 2, 3, 2, 4].map(Entry::new).into();
+    let steps = entries.iter().map(|entry| enter(&ctx, entry.clone()));
+    let answers = join_all(steps).await;
+    let well: Vec<bool> = answers.iter().map(Result::is_ok).collect();
+    assert_eq!(well, [true, true, true, false, true]);
+    let committed: Vec<usize> = entries.iter().map(Entry::committed).collect();
+    assert_eq!(committed, [1, 1, 1, 0, 1]);
+    stage.at_rest().await;
+    assert_eq!(said(&stage).await, [1, 2, 3, 4]);
+    assert_eq!(read(stage.world(), page(2)).await, [2]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -4,7 +4,7 @@ use crate::kit::{DIARY, diary, page, read, restocked};
 use contract::events::ReservationFailed;
 use contract::{Message, OrderId, Reason};
 use platform::Settings;
-use platform::stage::Stage;
+use platform::stage::{Stage, play};
 use platform::world::Mischief;
 use std::time::Duration;
 use uuid::Uuid;
@@ -104,15 +104,16 @@ async fn a_message_that_can_be_applied_later_is_applied_later() {
 #[test]
 fn messages_of_one_subject_are_applied_in_the_order_of_their_delivery() {
     for seed in 1..=20 {
-        platform::stage::tell(async {
+        play(async {
             // Each port call takes its own time, so reactions to different subjects overtake each other.
             let mischief = Mischief {
                 dawdle: true,
                 ..Mischief::default()
             };
             let (stage, _) = diary(seed, Settings::default(), mischief).await;
-            let batch: Vec<Message> = (0..90)
-                .map(|n| stage.message(restocked(page(n % 3), 1 + n as i64 / 3)))
+            let entries = (1..=30).flat_map(|quantity| [0, 1, 2].map(|n| (page(n), quantity)));
+            let batch: Vec<Message> = entries
+                .map(|(page, quantity)| stage.message(restocked(page, quantity)))
                 .collect();
             stage.publish(&batch).await;
             stage.at_rest().await;
@@ -191,9 +192,9 @@ async fn what_nobody_wants_is_let_pass_even_if_it_cannot_be_read() {
 
 #[test]
 fn wherever_the_service_crashes_each_message_is_applied_once() {
-    let passages = platform::stage::tell(tell_and_crash(None));
+    let passages = play(tell_and_crash(None));
     for passage in 1..=passages {
-        platform::stage::tell(tell_and_crash(Some(passage)));
+        play(tell_and_crash(Some(passage)));
     }
 }
 

@@ -69,13 +69,7 @@ impl Service for Diary {
                 return Ok(());
             };
             write(tx, e.product_id, e.quantity).await?;
-            said.push(ProductCreated {
-                product_id: e.product_id,
-                name: "written down".to_owned(),
-                price_cents: Cents::ZERO,
-                stock: e.quantity,
-                version: e.version,
-            });
+            said.push(written(e.product_id, e.quantity));
             Ok(())
         })
     }
@@ -91,6 +85,17 @@ pub async fn write(tx: &dyn Tx, page: ProductId, quantity: i64) -> Result<()> {
     )
     .await?;
     Ok(())
+}
+
+/// What is said when something was written down; it is the only one of its quantity on its page.
+pub fn written(product_id: ProductId, quantity: i64) -> ProductCreated {
+    ProductCreated {
+        product_id,
+        name: "written down".to_owned(),
+        price_cents: Cents::ZERO,
+        stock: quantity,
+        version: quantity,
+    }
 }
 
 /// What stands on a page.
