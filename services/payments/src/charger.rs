@@ -28,13 +28,20 @@ impl Outside for Charger {
         open.payment_id.0
     }
 
-    fn perform(&self, ctx: Context, open: Open) -> BoxFuture<'static, Result<()>> {
-        let (provider, patience) = (Arc::clone(&self.provider), self.patience);
+    type Outcome = Ending;
+
+    fn perform(&self, open: &Open) -> BoxFuture<'static, Result<Ending>> {
+        let (provider, patience, open) = (Arc::clone(&self.provider), self.patience, open.clone());
         Box::pin(async move {
-            let ending = match payment::admit(open.amount_cents) {
-                Err(reason) => Err(reason),
-                Ok(()) => ask(&*provider, patience, &open).await?,
-            };
+            match payment::admit(open.amount_cents) {
+                Err(reason) => Ok(Err(reason)),
+                Ok(()) => ask(&*provider, patience, &open).await,
+            }
+        })
+    }
+
+    fn settle(&self, ctx: Context, open: Open, ending: Ending) -> BoxFuture<'static, Result<()>> {
+        Box::pin(async move {
             let origin = open.origin.clone();
             ctx.commit(origin, (open, ending), |(open, ending), tx, said| {
                 Box::pin(end(open, *ending, tx, said))

@@ -91,19 +91,24 @@ pub(crate) async fn append(tx: &dyn Tx, entries: &[Entry]) -> Result<(), StoreEr
 }
 
 /// Notes that the broker has confirmed these messages.
-pub(crate) async fn mark_published(ctx: &Context, ids: &[MessageId]) -> Result<(), StoreError> {
-    let now_us = ctx.now_us();
+pub(crate) async fn mark_published(
+    tx: &dyn Tx,
+    ids: &[MessageId],
+    now_us: i64,
+) -> Result<(), StoreError> {
+    if ids.is_empty() {
+        return Ok(());
+    }
     let rows: Vec<Vec<Param<'_>>> = ids
         .iter()
         .map(|id| vec![now_us.into(), id.0.into()])
         .collect();
-    let tx = ctx.store().begin().await?;
     tx.execute_many(
         "update events set published_at_us = $1 where id = $2",
         &rows,
     )
     .await?;
-    tx.commit().await
+    Ok(())
 }
 
 const MESSAGE: &str = "id, type, subject, cause, data, traceparent, tracestate, time_us";

@@ -10,6 +10,11 @@ use std::time::Duration;
 use tokio::sync::{Semaphore, mpsc};
 use uuid::Uuid;
 
+/// With no more than this many calls under way an outcome is committed at once.
+const ALONE_MAX: usize = 8;
+/// Outcomes of so many microseconds are committed together.
+const GATHER_US: i64 = 4_000;
+
 /// Work that is done outside. Each item must be safe to do twice under its key.
 pub trait Outside: Send + Sync + 'static {
     /// One piece of work.
@@ -18,8 +23,19 @@ pub trait Outside: Send + Sync + 'static {
     /// What tells items apart.
     fn key(&self, item: &Self::Item) -> Uuid;
 
-    /// Does the work and commits its outcome. An error leaves the item for the next sweep.
-    fn perform(&self, ctx: Context, item: Self::Item) -> BoxFuture<'static, Result<()>>;
+    /// What came of an item.
+    type Outcome: Send + 'static;
+
+    /// Does the work. An error leaves the item for the next sweep.
+    fn perform(&self, item: &Self::Item) -> BoxFuture<'static, Result<Self::Outcome>>;
+
+    /// Commits what came of it.
+    fn settle(
+        &self,
+        ctx: Context,
+        item: Self::Item,
+        outcome: Self::Outcome,
+    ) -> BoxFuture<'static, Result<()>>;
 
     /// Up to `n` items that wait to be done, oldest first. The first time that is all there are; later the
     /// youngest are still on their way from memory and can be left out.
@@ -108,10 +124,22 @@ impl<O: Outside> Caller<O> {
 
     async fn call(&self, ctx: Context, item: O::Item) {
         let key = self.outside.key(&item);
-        if let Err(error) = self.outside.perform(ctx, item).await {
+        if let Err(error) = self.perform_and_settle(&ctx, item).await {
             tracing::info!(%error, %key, "outcome unknown, will ask again");
         }
         self.in_flight().remove(&key);
+    }
+
+    async fn perform_and_settle(&self, ctx: &Context, item: O::Item) -> Result<()> {
+        let outcome = self.outside.perform(&item).await?;
+        if self.in_flight().len() > ALONE_MAX {
+            // Many are on their way, so some end soon after this one: what ends in the same few milliseconds
+            // is committed together. One at a time they cost six times as many written pages.
+            let past_us = ctx.now_us().rem_euclid(GATHER_US);
+            let pause_us = u64::try_from(GATHER_US - past_us).unwrap_or(0);
+            tokio::time::sleep(Duration::from_micros(pause_us)).await;
+        }
+        self.outside.settle(ctx.clone(), item, outcome).await
     }
 
     async fn sweep(self: Arc<Self>, ctx: Context) {

@@ -1,8 +1,10 @@
 //! Publishes what was said. At least once: a crash between confirm and mark repeats a message.
 //!
 //! Events come from memory right after their commit. Whatever misses that way (a crash, a full queue, a lost
-//! broker) is found by the sweeper. No transaction is held while publishing.
+//! broker) is found by the sweeper. No transaction is held while publishing. What is confirmed is marked by the
+//! next transaction that anybody commits; a transaction of its own comes only when there is no other for a while.
 
+use crate::said::conclude;
 use crate::{Context, Result, log};
 use contract::{Message, MessageId};
 use std::collections::BTreeSet;
@@ -23,6 +25,7 @@ pub(crate) struct Relay {
     queue: mpsc::UnboundedSender<Vec<Message>>,
     waiting: Mutex<Option<mpsc::UnboundedReceiver<Vec<Message>>>>,
     in_flight: Mutex<BTreeSet<MessageId>>,
+    confirmed: Mutex<Vec<MessageId>>,
 }
 
 impl Relay {
@@ -34,6 +37,7 @@ impl Relay {
             queue,
             waiting: Mutex::new(Some(waiting)),
             in_flight: Mutex::default(),
+            confirmed: Mutex::default(),
         }
     }
 
@@ -63,11 +67,37 @@ impl Relay {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn forget(&self, messages: &[Message]) {
+    fn forget(&self, ids: impl Iterator<Item = MessageId>) {
         let mut in_flight = self.in_flight();
-        for message in messages {
-            in_flight.remove(&message.id);
+        for id in ids {
+            in_flight.remove(&id);
         }
+    }
+
+    fn confirm(&self, messages: &[Message]) {
+        self.confirmed()
+            .extend(messages.iter().map(|message| message.id));
+    }
+
+    /// Takes what is to be marked in a transaction that is about to commit; give it to [`Relay::marked`] after.
+    /// Should the transaction fail, the sweeper publishes them once more, and the inboxes absorb it.
+    pub(crate) fn take_confirmed(&self) -> Vec<MessageId> {
+        std::mem::take(&mut *self.confirmed())
+    }
+
+    /// These are done for good, or left to the sweeper.
+    pub(crate) fn marked(&self, ids: Vec<MessageId>) {
+        self.forget(ids.into_iter());
+    }
+
+    fn confirmed_len(&self) -> usize {
+        self.confirmed().len()
+    }
+
+    fn confirmed(&self) -> MutexGuard<'_, Vec<MessageId>> {
+        self.confirmed
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -82,14 +112,19 @@ pub(crate) async fn run(ctx: Context) {
     let mut waiting = waiting.expect("a context runs one relay");
     let mut batches = Vec::new();
     let mut pause = BACKOFF_MIN;
-    while waiting.recv_many(&mut batches, WINDOW / 8).await > 0 {
+    loop {
+        let unmarked = ctx.relay().confirmed_len() > 0;
+        tokio::select! {
+            biased;
+            taken = waiting.recv_many(&mut batches, WINDOW / 8) => if taken == 0 { return },
+            () = tokio::time::sleep(MARK_AFTER), if unmarked => {}
+        }
         let window: Vec<Message> = batches.drain(..).flatten().collect();
-        let outcome = publish(&ctx, &window).await;
-        // Either way these are no longer ours: done, or due for the sweeper.
-        ctx.relay().forget(&window);
-        match outcome {
+        match relay_once(&ctx, &window).await {
             Ok(()) => pause = BACKOFF_MIN,
             Err(error) => {
+                // These are no longer ours: the sweeper will find those that are not marked.
+                ctx.relay().forget(window.iter().map(|message| message.id));
                 tracing::warn!(%error, messages = window.len(), "not published, left to the sweeper");
                 tokio::time::sleep(ctx.jittered(pause)).await;
                 pause = (pause * 2).min(BACKOFF_MAX);
@@ -100,13 +135,19 @@ pub(crate) async fn run(ctx: Context) {
 
 const BACKOFF_MIN: Duration = Duration::from_millis(20);
 const BACKOFF_MAX: Duration = Duration::from_secs(2);
+/// How long a confirmed message waits for somebody else's transaction to be marked in.
+const MARK_AFTER: Duration = Duration::from_millis(20);
 
-async fn publish(ctx: &Context, window: &[Message]) -> Result<()> {
+/// Publishes `window`; without one, or with many marks waiting, marks what is confirmed.
+async fn relay_once(ctx: &Context, window: &[Message]) -> Result<()> {
     for messages in window.chunks(WINDOW) {
         ctx.broker().publish(messages).await?;
-        let ids: Vec<MessageId> = messages.iter().map(|message| message.id).collect();
         // Marked after the confirm: the other way round loses the event if we die in between.
-        log::mark_published(ctx, &ids).await?;
+        ctx.relay().confirm(messages);
+    }
+    if window.is_empty() || ctx.relay().confirmed_len() > WINDOW {
+        let tx = ctx.store().begin().await?;
+        conclude(ctx, tx, Vec::new()).await?;
     }
     Ok(())
 }

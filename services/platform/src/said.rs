@@ -45,7 +45,8 @@ impl Said {
     }
 }
 
-/// Ends a transaction: appends what was said to the event log, commits, and gives it to the relay.
+/// Ends a transaction: appends what was said to the event log, marks what the broker has confirmed meanwhile,
+/// commits, and gives what was said to the relay.
 pub(crate) async fn conclude(
     ctx: &Context,
     tx: Box<dyn Tx>,
@@ -57,13 +58,18 @@ pub(crate) async fn conclude(
         entries.extend(log::entries(ctx, &origin, said.events));
         after_commit.extend(said.after_commit);
     }
-    log::append(&*tx, &entries).await?;
-    tx.commit().await?;
+    let confirmed = ctx.relay().take_confirmed();
+    let committed: Result<()> = async {
+        log::append(&*tx, &entries).await?;
+        log::mark_published(&*tx, &confirmed, ctx.now_us()).await?;
+        Ok(tx.commit().await?)
+    }
+    .await;
+    ctx.relay().marked(confirmed);
+    committed?;
     for entry in &entries {
-        ctx.metrics()
-            .said
-            .with_label_values(&[&entry.message.kind])
-            .inc();
+        let said = ctx.metrics().said.with_label_values(&[&entry.message.kind]);
+        said.inc();
     }
     let messages: Vec<Message> = entries.into_iter().map(|entry| entry.message).collect();
     ctx.relay().hand_over(messages);
