@@ -45,6 +45,8 @@ pub struct Summary {
     pub source: Option<String>,
     /// Orders a second.
     pub rate: f64,
+    /// Where the databases were kept, if they were.
+    pub data: Option<String>,
     /// How much of what the orders need was in stock, in percent.
     pub stock_percent: u32,
     /// Orders that were due.
@@ -81,8 +83,12 @@ impl Summary {
         } else {
             format!(" --stock {}", self.stock_percent)
         };
+        let data = self
+            .data
+            .as_ref()
+            .map_or(String::new(), |path| format!(" --data {path}"));
         format!(
-            "crashcart run --seed {} -r {}{orders}{stock}",
+            "crashcart run --seed {} -r {}{orders}{stock}{data}",
             self.seed, self.rate
         )
     }

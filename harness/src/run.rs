@@ -243,6 +243,11 @@ impl<'a> Runner<'a> {
                 .map(|path| path.display().to_string()),
             rate: self.config.rate,
             stock_percent: self.config.stock_percent,
+            data: self
+                .config
+                .data
+                .as_ref()
+                .map(|path| path.display().to_string()),
             offered: due.len() as u64,
             accepted: history
                 .iter()

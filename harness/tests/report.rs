@@ -26,6 +26,7 @@ fn summary(verdict: Verdict, findings: Vec<Finding>) -> Summary {
         seed: 7,
         source: None,
         rate: 1_000.0,
+        data: None,
         stock_percent: 50,
         offered: 6_919,
         accepted: 6_900,

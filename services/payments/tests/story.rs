@@ -234,6 +234,19 @@ async fn messages_that_come_twice_are_paid_once() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_payment_that_has_ended_is_not_ended_again_whoever_asks() {
+    let (stage, _) = open(ProviderSettings::default()).await;
+    let told = stage.tell(reserved(order(1), 900)).await;
+    let created = stage.answer(&told).await;
+    stage.answer(&created).await;
+    // Not a repeat: another message, as from a replica that has been asleep.
+    let asked = stage.tell(event(&created)).await;
+    assert!(stage.answers(&asked).await.is_empty());
+    assert_eq!(look(&stage, order(1)).await.version, 2);
+    assert_eq!(charges(&stage).await.len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_second_payment_for_an_order_is_given_up_by_name_and_holds_nobody_up() {
     let (stage, _) = open(ProviderSettings::default()).await;
     let told = stage.tell(reserved(order(1), 900)).await;

@@ -225,12 +225,9 @@ impl Exchange {
     }
 
     fn dead(&mut self, queue: &str) -> Result<Vec<(i64, Exception, Arc<Message>)>> {
-        let dead: Vec<(i64, Exception)> = self
-            .queue(queue)?
-            .exceptions
-            .iter()
-            .filter(|(_, exception)| exception.due_us.is_none())
-            .map(|(seq, exception)| (*seq, exception.clone()))
+        let dead = self.queue(queue)?.dead();
+        let dead: Vec<(i64, Exception)> = dead
+            .map(|(seq, exception)| (seq, exception.clone()))
             .collect();
         dead.into_iter()
             .map(|(seq, exception)| Ok((seq, exception, self.message(seq).map_err(unavailable)?)))
@@ -287,9 +284,9 @@ impl Exchange {
         };
         let exception = then(exception, self.clock.now_us());
         let queue = self.queue(name)?;
-        queue.exceptions.remove(&seq);
+        queue.forget_dead(seq);
         if let Some(exception) = &exception {
-            queue.exceptions.insert(seq, exception.clone());
+            queue.except(seq, exception.clone());
         }
         changes.exceptions.push((name.to_owned(), seq, exception));
         Ok(true)

@@ -43,7 +43,9 @@ pub(super) struct Queue {
     done: BTreeSet<i64>,
     out: BTreeMap<(u64, u64), Out>,
     returned: BTreeMap<i64, u32>,
-    pub(super) exceptions: BTreeMap<i64, Exception>,
+    exceptions: BTreeMap<i64, Exception>,
+    /// The exceptions that wait to be due, soonest first.
+    waiting: BTreeSet<(i64, i64)>,
     tags: u64,
 }
 
@@ -58,6 +60,10 @@ impl Queue {
             next: mark + 1,
             old,
             done: aside.collect(),
+            waiting: exceptions
+                .iter()
+                .filter_map(|(seq, exception)| Some((exception.due_us?, *seq)))
+                .collect(),
             exceptions,
             ..Self::default()
         }
@@ -95,13 +101,17 @@ impl Queue {
                 redelivered: true,
             });
         }
-        let due = self.exceptions.iter().find(|(seq, exception)| {
-            exception.due_us.is_some_and(|due| due <= now_us) && !self.is_out(**seq)
-        });
-        if let Some((&seq, exception)) = due {
+        if let Some(&(due_us, seq)) = self.waiting.first()
+            && due_us <= now_us
+        {
+            self.waiting.pop_first();
+            let attempts = self
+                .exceptions
+                .get(&seq)
+                .map_or(0, |exception| exception.attempts);
             return Some(Ready {
                 seq,
-                attempts: exception.attempts,
+                attempts,
                 redelivered: true,
             });
         }
@@ -116,10 +126,6 @@ impl Queue {
                 redelivered: self.next - 1 <= self.old,
             }
         })
-    }
-
-    fn is_out(&self, seq: i64) -> bool {
-        self.out.values().any(|out| out.seq == seq)
     }
 
     /// Done with everything of `subscription` up to `up_to`. Returns the exceptions that this ended.
@@ -150,7 +156,7 @@ impl Queue {
     ) -> Option<(i64, Exception)> {
         let out = self.out.remove(&(subscription, tag))?;
         let exception = make(out);
-        self.exceptions.insert(out.seq, exception.clone());
+        self.except(out.seq, exception.clone());
         self.finish(out.seq);
         Some((out.seq, exception))
     }
@@ -165,11 +171,42 @@ impl Queue {
             let Some(out) = self.out.remove(&key) else {
                 break;
             };
-            // One that was put off is still in the exceptions, and due.
-            if !self.exceptions.contains_key(&out.seq) {
-                self.returned.insert(out.seq, out.attempts);
+            match self
+                .exceptions
+                .get(&out.seq)
+                .and_then(|exception| exception.due_us)
+            {
+                // It was put off before, and is due again at once.
+                Some(due_us) => {
+                    self.waiting.insert((due_us, out.seq));
+                }
+                None => {
+                    self.returned.insert(out.seq, out.attempts);
+                }
             }
         }
+    }
+
+    /// Makes the message at `seq` an exception.
+    pub(super) fn except(&mut self, seq: i64, exception: Exception) {
+        if let Some(due_us) = exception.due_us {
+            self.waiting.insert((due_us, seq));
+        }
+        self.exceptions.insert(seq, exception);
+    }
+
+    /// The message at `seq` is no longer one that was given up.
+    pub(super) fn forget_dead(&mut self, seq: i64) {
+        self.exceptions.remove(&seq);
+    }
+
+    /// The messages that were given up.
+    pub(super) fn dead(&self) -> impl Iterator<Item = (i64, &Exception)> {
+        let dead = |(_, exception): &(&i64, &Exception)| exception.due_us.is_none();
+        self.exceptions
+            .iter()
+            .filter(dead)
+            .map(|(seq, exception)| (*seq, exception))
     }
 
     fn finish(&mut self, seq: i64) {
@@ -184,19 +221,11 @@ impl Queue {
 
     /// When the next message that was put off is due.
     pub(super) fn next_due(&self) -> Option<i64> {
-        let waiting = self
-            .exceptions
-            .iter()
-            .filter(|(seq, _)| !self.is_out(**seq));
-        waiting.filter_map(|(_, exception)| exception.due_us).min()
+        self.waiting.first().map(|(due_us, _)| *due_us)
     }
 
     pub(super) fn depth(&self, last: i64) -> Depth {
-        let dead = self
-            .exceptions
-            .values()
-            .filter(|exception| exception.due_us.is_none())
-            .count();
+        let dead = self.dead().count();
         let new = usize::try_from(last + 1 - self.next).unwrap_or(0);
         Depth {
             ready: self.returned.len() + new - self.done.range(self.next..).count(),
