@@ -20,6 +20,7 @@ pub mod logs;
 pub mod metrics;
 pub mod outside;
 mod relay;
+mod running;
 mod said;
 mod service;
 pub mod stage;
@@ -31,8 +32,9 @@ pub mod world;
 pub use clock::{Clock, os_seed};
 pub use context::{Context, Parts, Settings};
 pub use error::{Error, Illegal, Result};
+pub use running::Running;
 pub use said::{Origin, Said};
-pub use service::{Heard, Running, Service};
+pub use service::{Heard, Service};
 pub use trace::Trace;
 
 /// A boxed future, the return type of everything that is called through `dyn`.
