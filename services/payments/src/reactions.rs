@@ -3,9 +3,10 @@
 use crate::Payments;
 use crate::sql::{self, Open};
 use contract::events::PaymentCreated;
+use contract::http::PaymentStatus;
 use contract::{Event, EventType, MessageId, PaymentId};
 use platform::store::Tx;
-use platform::{Heard, Illegal, Origin, Result, Said};
+use platform::{Error, Heard, Illegal, Origin, Result, Said};
 use std::sync::Arc;
 
 /// The part of payments in the choreography.
@@ -37,10 +38,7 @@ pub(crate) async fn react(
                 amount_cents: e.amount_cents,
                 origin: heard.origin(),
             };
-            // After the commit: charging takes as long as it takes and must not hold up the batch.
-            let caller = Arc::clone(&payments.caller);
-            said.after_commit(move || caller.hand_over(open));
-            Ok(())
+            hand_over(payments, tx, said, open).await
         }
         Event::OrderCreated(_)
         | Event::OrderFinished(_)
@@ -66,12 +64,7 @@ async fn create(payments: &Payments, tx: &dyn Tx, said: &mut Said, open: &Open) 
         let state = sql::status(tx, payment_id)
             .await?
             .map_or("not there", |status| status.as_str());
-        return Err(Illegal {
-            entity: "a payment",
-            state,
-            event: "reservation.created",
-        }
-        .into());
+        return Err(illegal(state, "reservation.created"));
     }
     said.push(PaymentCreated {
         order_id,
@@ -80,4 +73,28 @@ async fn create(payments: &Payments, tx: &dyn Tx, said: &mut Said, open: &Open) 
         version: 1,
     });
     Ok(())
+}
+
+/// Gives an open payment to the charger, after the commit: charging takes as long as it takes and must not hold up
+/// the batch.
+async fn hand_over(payments: &Payments, tx: &dyn Tx, said: &mut Said, open: Open) -> Result<()> {
+    match sql::status(tx, open.payment_id).await? {
+        Some(PaymentStatus::Created) => {
+            let caller = Arc::clone(&payments.caller);
+            said.after_commit(move || caller.hand_over(open));
+            Ok(())
+        }
+        // The sweep was faster.
+        Some(_) => Ok(()),
+        // Nobody is charged for a payment that is not in our table.
+        None => Err(illegal("not there", "payment.created")),
+    }
+}
+
+const fn illegal(state: &'static str, event: &'static str) -> Error {
+    Error::Illegal(Illegal {
+        entity: "a payment",
+        state,
+        event,
+    })
 }

@@ -9,6 +9,9 @@ use futures_util::future::try_join_all;
 use std::sync::{Mutex, PoisonError};
 use tokio::sync::{mpsc, oneshot};
 
+/// So often a step in conflict with another transaction is run again before its outcome is unknown.
+pub(crate) const CONFLICTS_MAX: u32 = 100;
+
 /// The queue of steps that wait for the next transaction.
 pub(crate) struct Committer {
     queue: mpsc::Sender<Box<dyn Queued>>,
@@ -83,18 +86,32 @@ async fn commit_group(ctx: &Context, mut group: Vec<Box<dyn Queued>>) {
             Err((Some(guilty), error)) if !error.is_conflict() => {
                 group.remove(guilty).answer(Err(error));
             }
-            Err((_, error)) if group.len() == 1 => return group.remove(0).answer(Err(error)),
+            Err((_, error)) if group.len() == 1 && !error.is_conflict() => {
+                return group.remove(0).answer(Err(error));
+            }
             Err(_) => {
                 // The commit itself failed, so nobody is known to be guilty: one at a time.
                 for job in std::mem::take(&mut group) {
                     let mut alone = vec![job];
-                    let outcome = attempt(ctx, &mut alone).await.map_err(|(_, error)| error);
+                    let outcome = persist(ctx, &mut alone).await;
                     alone
                         .into_iter()
                         .zip([outcome])
                         .for_each(|(job, outcome)| job.answer(outcome));
                 }
             }
+        }
+    }
+}
+
+/// Runs one step until it is committed, refused, or in conflict for too long.
+async fn persist(ctx: &Context, alone: &mut [Box<dyn Queued>]) -> Result<()> {
+    let mut conflicts = 0;
+    loop {
+        match attempt(ctx, alone).await {
+            Ok(()) => return Ok(()),
+            Err((_, error)) if error.is_conflict() && conflicts < CONFLICTS_MAX => conflicts += 1,
+            Err((_, error)) => return Err(error),
         }
     }
 }

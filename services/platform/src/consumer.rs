@@ -4,6 +4,7 @@
 //! batch that fails is rolled back and run again one message at a time, so that only the guilty message pays.
 
 use crate::broker::{Deliveries, Delivery};
+use crate::committer::CONFLICTS_MAX;
 use crate::said::conclude;
 use crate::service::{Heard, Service};
 use crate::store::Tx;
@@ -105,7 +106,7 @@ async fn apply_alone(ctx: &Context, service: &dyn Service, one: &(Delivery, Hear
     loop {
         match apply(ctx, service, std::slice::from_ref(one)).await {
             Ok(()) => return Ok(()),
-            Err(error) if error.is_conflict() && conflicts < 100 => conflicts += 1,
+            Err(error) if error.is_conflict() && conflicts < CONFLICTS_MAX => conflicts += 1,
             Err(error) => {
                 tries += 1;
                 if tries >= ctx.settings().tries_max || error.is_permanent() {

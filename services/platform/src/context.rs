@@ -6,8 +6,10 @@
 use crate::committer::{Committer, Step};
 use crate::{BoxFuture, Clock, Error, Origin, Result, Said, Trace};
 use crate::{broker::Broker, metrics::Metrics, relay::Relay, store::Store, store::Tx};
+use futures_util::FutureExt;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::{sync::watch, task::JoinSet};
@@ -197,6 +199,21 @@ impl Context {
             }
         }
         tasks.spawn(future.with_subscriber(self.0.parts.dispatch.clone()));
+    }
+
+    /// Runs a loop that the service cannot do without. Should it end, the service is not ready any more.
+    pub fn spawn_loop(
+        &self,
+        name: &'static str,
+        future: impl Future<Output = ()> + Send + 'static,
+    ) {
+        let ctx = self.clone();
+        self.spawn(name, async move {
+            let ended = AssertUnwindSafe(future).catch_unwind().await;
+            let panicked = ended.is_err();
+            tracing::error!(task = name, panicked, "a loop ended: not ready any more");
+            ctx.metrics().loops_ended.inc();
+        });
     }
 
     /// Aborts every task of this service where it stands. This is a crash, not a shutdown.

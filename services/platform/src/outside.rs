@@ -98,8 +98,8 @@ impl<O: Outside> Caller<O> {
 
     /// Starts the two loops in `ctx`.
     pub fn start(self: &Arc<Self>, ctx: &Context) {
-        ctx.spawn("outside", Arc::clone(self).run(ctx.clone()));
-        ctx.spawn("outside sweep", Arc::clone(self).sweep(ctx.clone()));
+        ctx.spawn_loop("outside", Arc::clone(self).run(ctx.clone()));
+        ctx.spawn_loop("outside sweep", Arc::clone(self).sweep(ctx.clone()));
     }
 
     async fn run(self: Arc<Self>, ctx: Context) {

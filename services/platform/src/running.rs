@@ -22,12 +22,12 @@ impl Running {
         migrate(ctx.store(), service.migrations()).await?;
         let router = service.api(&ctx).into_router(&ctx);
         service.start(&ctx).await?;
-        ctx.spawn("committer", committer::run(ctx.clone()));
-        ctx.spawn("relay", relay::run(ctx.clone()));
-        ctx.spawn("sweeper", relay::sweep(ctx.clone()));
-        ctx.spawn("housekeeper", housekeep(ctx.clone()));
+        ctx.spawn_loop("committer", committer::run(ctx.clone()));
+        ctx.spawn_loop("relay", relay::run(ctx.clone()));
+        ctx.spawn_loop("sweeper", relay::sweep(ctx.clone()));
+        ctx.spawn_loop("housekeeper", housekeep(ctx.clone()));
         if EventType::ALL.iter().any(|kind| service.hears(*kind)) {
-            ctx.spawn("consumer", consumer::run(ctx.clone(), service));
+            ctx.spawn_loop("consumer", consumer::run(ctx.clone(), service));
         } else {
             ctx.metrics().consuming.set(1);
         }

@@ -83,6 +83,7 @@ struct Readiness {
     ready: bool,
     consuming: bool,
     store: bool,
+    loops: bool,
     stopping: bool,
 }
 
@@ -90,7 +91,8 @@ async fn ready(State(ctx): State<Context>) -> Response {
     let consuming = ctx.metrics().consuming.get() == 1;
     let store = log::pending(ctx.store()).await.is_ok();
     let stopping = ctx.is_stopping();
-    let ready = consuming && store && !stopping;
+    let loops = ctx.metrics().loops_ended.get() == 0;
+    let ready = consuming && store && loops && !stopping;
     let status = if ready {
         StatusCode::OK
     } else {
@@ -102,6 +104,7 @@ async fn ready(State(ctx): State<Context>) -> Response {
             ready,
             consuming,
             store,
+            loops,
             stopping,
         }),
     )

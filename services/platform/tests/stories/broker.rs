@@ -57,6 +57,7 @@ on_both_engines! {
     every_queue_gets_every_message_in_order
     a_consumer_that_waits_is_woken
     what_a_consumer_leaves_unacked_goes_to_the_next_one
+    what_was_put_off_before_goes_to_the_next_one_too
     two_consumers_share_a_queue
     a_message_put_off_comes_back_after_its_pause_and_to_its_queue_only
     a_message_given_up_waits_for_a_decision
@@ -130,6 +131,25 @@ async fn what_a_consumer_leaves_unacked_goes_to_the_next_one(Engine { broker, ..
     assert_eq!(numbers(&has), [3, 4, 5, 6]);
     let redelivered: Vec<bool> = has.iter().map(|one| one.redelivered).collect();
     assert_eq!(redelivered, [true, true, false, false]);
+}
+
+async fn what_was_put_off_before_goes_to_the_next_one_too(Engine { broker, .. }: Engine) {
+    publish(&broker, 1..=1).await;
+    let mut dies = broker.subscribe("a").await.unwrap();
+    let had = next(&mut dies).await;
+    let put_off = dies.retry(had[0].tag, Duration::ZERO, "not yet");
+    put_off.await.unwrap();
+    assert_eq!(next(&mut dies).await[0].attempts, 1);
+    drop(dies);
+    let mut takes_over = broker.subscribe("a").await.unwrap();
+    let has = next(&mut takes_over).await;
+    assert_eq!((numbers(&has), has[0].attempts), (vec![1], 1));
+    let put_off = takes_over.retry(has[0].tag, Duration::ZERO, "not yet");
+    put_off.await.unwrap();
+    let has = next(&mut takes_over).await;
+    assert_eq!((numbers(&has), has[0].attempts), (vec![1], 2));
+    takes_over.ack(has[0].tag).await.unwrap();
+    assert_eq!(depth(&broker, "a").await, [0, 0, 0, 0]);
 }
 
 async fn two_consumers_share_a_queue(Engine { broker, .. }: Engine) {

@@ -82,7 +82,7 @@ async fn of_a_batch_only_the_guilty_message_pays() {
     assert_eq!(dead[0]["attempts"], retries_max);
     let reason = dead[0]["reason"].as_str().unwrap();
     assert!(reason.contains("CHECK constraint failed"), "{reason}");
-    // Each of its deliveries was tried `tries_max` times, and put off, but for the last.
+    // Each of its deliveries was tried `tries_max` times on its own, and put off, but for the last.
     let retries = metric(&stage, "crashcart_retries_total").await;
     let expected = (retries_max + 1) * (tries_max - 1) + retries_max;
     assert_eq!(retries, u64::from(expected));

@@ -175,10 +175,11 @@ impl Exchange {
                         ..dead
                     })
                 });
-                drop(reply.send(found));
+                changes.answer(reply, found);
             }
             Admin::Discard { queue, id, reply } => {
-                drop(reply.send(self.take_dead(&queue, id, changes, |_, _| None)));
+                let found = self.take_dead(&queue, id, changes, |_, _| None);
+                changes.answer(reply, found);
             }
             Admin::Tap { after, n, reply } => {
                 let tapped = self
@@ -446,6 +447,15 @@ struct Changes {
     fresh: Vec<(Arc<Message>, String)>,
     confirms: Vec<Confirm>,
     exceptions: Vec<(String, i64, Option<Exception>)>,
+}
+
+impl Changes {
+    /// Answers when the group is on disk.
+    fn answer(&mut self, reply: oneshot::Sender<Result<bool>>, found: Result<bool>) {
+        self.confirms.push(Box::new(move |written| {
+            drop(reply.send(written.and(found)));
+        }));
+    }
 }
 
 #[allow(
