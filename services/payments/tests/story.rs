@@ -247,6 +247,25 @@ async fn a_payment_that_has_ended_is_not_ended_again_whoever_asks() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn nobody_is_charged_for_a_payment_that_is_not_in_the_table() {
+    let (stage, _) = open(ProviderSettings::default()).await;
+    let foreign = PaymentCreated {
+        order_id: order(1),
+        payment_id: PaymentId::of(order(1)),
+        amount_cents: cents(900),
+        version: 1,
+    };
+    let told = stage.tell(foreign).await;
+    assert!(stage.answers(&told).await.is_empty());
+    assert!(charges(&stage).await.is_empty());
+    let dead = stage.dead().await;
+    assert_eq!(
+        dead[0]["reason"],
+        "a payment that is not there cannot take payment.created"
+    );
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_second_payment_for_an_order_is_given_up_by_name_and_holds_nobody_up() {
     let (stage, _) = open(ProviderSettings::default()).await;
     let told = stage.tell(reserved(order(1), 900)).await;

@@ -1,6 +1,7 @@
 //! Messages that are applied together, and those among them that cannot be.
 
 use crate::kit::{DIARY, diary, page, read, restocked};
+use axum::http::{Method, StatusCode};
 use contract::events::ReservationFailed;
 use contract::{Message, OrderId, Reason};
 use platform::Settings;
@@ -225,4 +226,23 @@ async fn tell_and_crash(crash_at: Option<u64>) -> u64 {
     }
     assert_eq!(stage.dead().await.len(), 1, "{crash_at:?}");
     passages
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_loop_that_panics_makes_the_service_not_ready() {
+    let (stage, ctx) = diary(99, Settings::default(), Mischief::default()).await;
+    let ready = || stage.ask(Method::GET, "/ready", None);
+    stage.at_rest().await;
+    assert_eq!(ready().await.unwrap().0, StatusCode::OK);
+    ctx.spawn_loop("doomed", async {
+        panic!("as in a reaction that has a bug")
+    });
+    stage.at_rest().await;
+    let (status, view) = ready().await.unwrap();
+    assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE);
+    assert_eq!(
+        (&view["ready"], &view["loops"]),
+        (&false.into(), &false.into())
+    );
+    assert!(stage.world().log().contains("a loop ended"));
 }
