@@ -113,10 +113,10 @@ pub(crate) fn run(args: &RunArgs) -> ExitCode {
         log_filter: std::env::var("RUST_LOG").unwrap_or_else(|_| "warn".to_owned()),
         quiet: args.quiet,
     };
-    println!("crashcart run · seed {}\n", config.seed);
+    say!("crashcart run · seed {}\n", config.seed);
     match run_shop(&config) {
         Ok(summary) => {
-            print!("{summary}");
+            say!("{summary}");
             ExitCode::from(exit_code(summary.verdict))
         }
         Err(error) => {

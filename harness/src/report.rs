@@ -138,11 +138,26 @@ impl Display for Summary {
         for finding in &self.findings {
             write!(f, "{finding}")?;
         }
+        if self.late.ms_p99 > (self.accept.ms_p99 / 4.0).max(10.0) {
+            writeln!(
+                f,
+                "\n  ! the generator was late by more than a quarter of accept p99: a lower -r says more"
+            )?;
+        }
         let seconds = std::time::Duration::from_millis(self.took_ms).as_secs_f64();
+        let said = verdict(self.verdict).to_uppercase();
+        let part = match self.accepted {
+            all if all == self.offered => String::new(),
+            some => format!(
+                " for the {} of {} orders that were accepted",
+                n(some),
+                n(self.offered)
+            ),
+        };
         writeln!(
             f,
-            "\n  {}  in {seconds:.1} s",
-            verdict(self.verdict).to_uppercase()
+            "
+  {said}{part}  in {seconds:.1} s"
         )?;
         if self.verdict != Verdict::Valid {
             writeln!(f, "  again: {}", self.replay())?;

@@ -20,6 +20,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use tokio::signal::unix::{SignalKind, signal};
 
 /// Products created at a time.
 const CREATING: usize = 64;
@@ -69,7 +70,10 @@ pub fn run(config: &RunConfig) -> Result<Summary, RunError> {
         Some(path) => workload::read(path)?,
         None => workload::parse(workload::CDNOW)?,
     };
-    let temporary = tempfile::tempdir().map_err(|error| RunError::SetUp(error.to_string()))?;
+    let temporary = tempfile::Builder::new()
+        .prefix("crashcart-")
+        .tempdir()
+        .map_err(|error| RunError::SetUp(error.to_string()))?;
     let data = config
         .data
         .clone()
@@ -84,7 +88,7 @@ pub fn run(config: &RunConfig) -> Result<Summary, RunError> {
         .block_on(async {
             tokio::select! {
                 biased;
-                _ = tokio::signal::ctrl_c() => Err(RunError::Interrupted),
+                () = interrupted() => Err(RunError::Interrupted),
                 outcome = runner.run(&orders) => outcome,
             }
         });
@@ -112,18 +116,22 @@ fn embedded(config: &RunConfig, data: PathBuf) -> EmbeddedConfig {
 struct Runner<'a> {
     config: &'a RunConfig,
     target: Target,
+    /// Tells the keys of this run from those of other runs on the same data.
+    id: String,
 }
 
 impl<'a> Runner<'a> {
     fn new(config: &'a RunConfig, shop: &Embedded) -> Self {
         let target = Target::new(&shop.addresses);
-        Self { config, target }
+        let began_us = platform::Clock::Os.now_us();
+        let id = format!("{:x}-{began_us:x}", config.seed);
+        Self { config, target, id }
     }
 
     async fn run(&self, orders: &[RealOrder]) -> Result<Summary, RunError> {
         let began = Instant::now();
         let products = self.create_products(orders).await?;
-        let planned = plan(orders, &products, self.config.seed);
+        let planned = plan(orders, &products, &self.id);
         let progress = Arc::new(Progress::default());
         let total = planned.len() as u64;
         let shown = progress::show(
@@ -192,7 +200,7 @@ impl<'a> Runner<'a> {
             stock,
         });
         let body = body.map_err(|error| RunError::SetUp(error.to_string()))?;
-        let key = format!("{:x}-product-{}", self.config.seed, price.get());
+        let key = format!("{}-product-{}", self.id, price.get());
         let answer = self
             .target
             .client("products")
@@ -268,9 +276,8 @@ impl<'a> Runner<'a> {
     }
 }
 
-/// The orders with the products that were created for their prices. The seed in the keys keeps runs on the same
-/// data apart.
-fn plan(orders: &[RealOrder], products: &BTreeMap<Cents, ProductId>, seed: u64) -> Vec<Planned> {
+/// The orders with the products that were created for their prices.
+fn plan(orders: &[RealOrder], products: &BTreeMap<Cents, ProductId>, run: &str) -> Vec<Planned> {
     let order = |(n, order): (usize, &RealOrder)| {
         let line = |(price, quantity): &(Cents, contract::Quantity)| {
             Some(Line {
@@ -279,11 +286,26 @@ fn plan(orders: &[RealOrder], products: &BTreeMap<Cents, ProductId>, seed: u64) 
             })
         };
         Planned {
-            key: format!("{seed:x}-order-{n:07}"),
+            key: format!("{run}-order-{n:07}"),
             items: order.lines.iter().filter_map(line).collect(),
         }
     };
     orders.iter().enumerate().map(order).collect()
+}
+
+/// Ctrl-C, or SIGTERM as CI sends it.
+async fn interrupted() {
+    let terminate = async {
+        match signal(SignalKind::terminate()) {
+            Ok(mut terminate) => drop(terminate.recv().await),
+            Err(_) => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        biased;
+        _ = tokio::signal::ctrl_c() => {}
+        () = terminate => {}
+    }
 }
 
 /// The exit code of a run that ended.

@@ -18,14 +18,17 @@ pub(crate) fn serve(args: &ServeArgs) -> ExitCode {
     match try_serve(args) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("crashcart: {error:#}");
+            eprintln!("crashcart: {error}");
             ExitCode::from(100)
         }
     }
 }
 
 fn try_serve(args: &ServeArgs) -> Result<()> {
-    let temporary = tempfile::tempdir().context("no temporary directory")?;
+    let temporary = tempfile::Builder::new()
+        .prefix("crashcart-")
+        .tempdir()
+        .context("no temporary directory")?;
     let data = args
         .data
         .clone()
@@ -52,9 +55,26 @@ fn try_serve(args: &ServeArgs) -> Result<()> {
         }
         Ok::<_, anyhow::Error>(())
     })?;
-    eprintln!("stopping: answering what is in work");
-    shop.stop();
-    Ok(())
+    eprintln!("stopping: answering what is in work (again to stop at once)");
+    let (stopped, end) = tokio::sync::oneshot::channel();
+    std::thread::spawn(move || {
+        shop.stop();
+        // We may have stopped waiting.
+        let _ = stopped.send(());
+    });
+    runtime.block_on(async {
+        let (mut terminate, mut interrupt) = (
+            signal(SignalKind::terminate())?,
+            signal(SignalKind::interrupt())?,
+        );
+        tokio::select! {
+            biased;
+            _ = end => {}
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        Ok(())
+    })
 }
 
 fn config(args: &ServeArgs, data: PathBuf) -> EmbeddedConfig {
@@ -110,22 +130,22 @@ async fn any_product(addresses: Addresses) -> Result<Product> {
 
 fn announce(addresses: Addresses, product: &Product, data: Option<PathBuf>) {
     for (name, address) in addresses.all() {
-        println!("{name:9} http://{address}");
+        say!("{name:9} http://{address}");
     }
-    match data {
-        Some(data) => println!("data      {}", data.display()),
-        None => println!("data      temporary: gone at the end; --data DIR keeps it"),
-    }
+    let kept = data.map(|data| data.display().to_string());
+    let place =
+        kept.unwrap_or_else(|| "temporary: gone at the end; --data DIR keeps it".to_owned());
+    say!("data      {place}");
     let (orders, id) = (addresses.orders, product.id);
-    println!(
+    say!(
         "\nPlace an order for {} at {} cents:\n",
         product.name,
         product.price_cents.get()
     );
-    println!("  curl -s http://{orders}/api/v1/orders -H 'content-type: application/json' \\");
-    println!("       -d '{{\"items\":[{{\"productId\":\"{id}\",\"quantity\":2}}]}}'\n");
-    println!("and see how it ends: curl -s 'http://{orders}/api/v1/orders/ID?wait=settled'");
-    println!(
+    say!("  curl -s http://{orders}/api/v1/orders -H 'content-type: application/json' \\");
+    say!("       -d '{{\"items\":[{{\"productId\":\"{id}\",\"quantity\":2}}]}}'\n");
+    say!("and see how it ends: curl -s 'http://{orders}/api/v1/orders/ID?wait=settled'");
+    say!(
         "All endpoints: http://{orders}/api/v1/openapi.json (each service has its own). Ctrl-C stops the shop."
     );
 }

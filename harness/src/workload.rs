@@ -13,6 +13,7 @@ pub const CDNOW: &str = include_str!("../data/cdnow-orders.csv");
 
 /// The header that the first line must have.
 const HEADER: &str = "date,customer,quantity,amount_cents";
+const COLUMNS: usize = 4;
 
 /// An order that a real customer placed: units and the price of each.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,7 +68,8 @@ pub fn read(path: &Path) -> Result<Vec<RealOrder>, WorkloadError> {
 /// # Errors
 /// [`WorkloadError`], with the line and the field.
 pub fn parse(csv: &str) -> Result<Vec<RealOrder>, WorkloadError> {
-    let mut lines = csv.lines();
+    // Spreadsheets like to begin with a mark that nobody can see.
+    let mut lines = csv.trim_start_matches('\u{feff}').lines();
     let header = lines.next().unwrap_or_default();
     if header.trim() != HEADER {
         return Err(WorkloadError::Header(header.to_owned()));
@@ -85,6 +87,14 @@ pub fn parse(csv: &str) -> Result<Vec<RealOrder>, WorkloadError> {
 
 fn order(line: usize, row: &str) -> Result<RealOrder, WorkloadError> {
     let fields: Vec<&str> = row.split(',').map(str::trim).collect();
+    if fields.len() != COLUMNS {
+        let problem = format!("must be {COLUMNS}, got {}", fields.len());
+        return Err(WorkloadError::Field {
+            line,
+            field: "columns",
+            problem,
+        });
+    }
     let number = |index: usize, field: &'static str| {
         let text = fields.get(index).copied().unwrap_or_default();
         let wrong = |_| WorkloadError::Field {
@@ -201,10 +211,7 @@ mod tests {
             csv("d,c,x,1").unwrap_err(),
             "line 2: quantity must be a whole number, got \"x\""
         );
-        assert_eq!(
-            csv("d,c").unwrap_err(),
-            "line 2: quantity must be a whole number, got \"\""
-        );
+        assert_eq!(csv("d,c").unwrap_err(), "line 2: columns must be 4, got 2");
         assert_eq!(csv("").unwrap_err(), "the file has no orders");
         let header = parse("quantity;amount\n1;2").unwrap_err().to_string();
         assert_eq!(

@@ -1,10 +1,10 @@
 //! S9: the ledger of the provider and the payments say the same: one charge per processed payment, of its
-//! amount; none for any other; and the amounts of the finished orders add up to the amounts charged.
+//! amount; none for any other; and each finished order was paid with its amount, any other with nothing.
 
 use super::{Tally, rows};
 use crate::evidence::{Evidence, Unreadable};
-use contract::PaymentId;
-use contract::http::{Charge, ChargeOutcome, OrderStatus, Payment, PaymentStatus};
+use contract::http::{Charge, ChargeOutcome, Order, OrderStatus, Payment, PaymentStatus};
+use contract::{Cents, OrderId, PaymentId};
 use std::collections::BTreeMap;
 
 pub(super) fn judge(evidence: &Evidence) -> Result<Tally, Unreadable> {
@@ -18,36 +18,40 @@ pub(super) fn judge(evidence: &Evidence) -> Result<Tally, Unreadable> {
     let payments = rows(&evidence.payments)?;
     let orders = rows(&evidence.orders)?;
     let mut tally = Tally::default();
-    let mut processed: i128 = 0;
+    let mut processed: BTreeMap<OrderId, Cents> = BTreeMap::new();
     for payment in payments {
         let taken = charges.remove(&payment.id).unwrap_or_default();
         if payment.status == PaymentStatus::Processed {
-            processed += i128::from(payment.amount_cents.get());
+            processed.insert(payment.order_id, payment.amount_cents);
         }
         tally.look(violation(payment, &taken));
     }
     for (id, charged) in charges {
+        let times = charged.len();
         tally.look(Some(format!(
-            "payment {id} was charged {} times but does not exist",
-            charged.len()
+            "payment {id} was charged {times} times but does not exist"
         )));
     }
-    let finished = orders
-        .iter()
-        .filter(|order| order.status == OrderStatus::Finished);
-    let sold: i128 = finished
-        .map(|order| {
-            order
-                .amount_cents
-                .map_or(0, |cents| i128::from(cents.get()))
-        })
-        .sum();
-    if sold != processed {
-        tally.look(Some(format!(
-            "finished orders come to {sold} cents, processed payments to {processed}"
-        )));
+    for order in orders {
+        tally.look(wrongly_paid(order, processed.get(&order.id).copied()));
     }
     Ok(tally)
+}
+
+/// A finished order was paid with its amount, any other with nothing.
+fn wrongly_paid(order: &Order, paid: Option<Cents>) -> Option<String> {
+    let is_finished = order.status == OrderStatus::Finished;
+    let due = order.amount_cents.filter(|_| is_finished);
+    let text =
+        |cents: Option<Cents>| cents.map_or("nothing".to_owned(), |c| format!("{} cents", c.get()));
+    let (id, status) = (order.id, order.status.as_str());
+    (due != paid || is_finished != paid.is_some()).then(|| {
+        format!(
+            "order {id} is {status} for {}, paid was {}",
+            text(due),
+            text(paid)
+        )
+    })
 }
 
 fn violation(payment: &Payment, charged: &[&Charge]) -> Option<String> {

@@ -118,3 +118,43 @@ fn a_service_that_is_gone_for_long_finds_its_work_when_it_is_back() {
         shop.ends_well().await;
     });
 }
+
+#[test]
+fn a_database_that_is_gone_for_a_minute_costs_no_message_its_chances() {
+    use std::time::Duration;
+    for service in ["orders", "products", "payments"] {
+        tell(async {
+            let outage = Some(Duration::from_secs(2)..Duration::from_secs(62));
+            let gone = Mischief {
+                outage,
+                ..Mischief::default()
+            };
+            let mut mischief = ShopMischief::default();
+            match service {
+                "orders" => mischief.orders = gone,
+                "products" => mischief.products = gone,
+                _ => mischief.payments = gone,
+            }
+            let unhurried = ProviderSettings {
+                latency_ms_p50: 500.0,
+                latency_ms_p99: 600.0,
+                ..ProviderSettings::default()
+            };
+            let shop = Shop::with(SEED, unhurried, mischief).await;
+            let record = shop.product(1_499, 10).await;
+            // Placed before the outage, at the provider when it begins.
+            tokio::time::sleep(Duration::from_millis(1_800)).await;
+            let id = shop.place(&[(record, 3)], "k").await;
+            assert_eq!(
+                shop.settled(id).await.status,
+                OrderStatus::Finished,
+                "{service}"
+            );
+            shop.ends_well().await;
+            for queue in shop::QUEUES {
+                let (_, view) = shop.ask(queue, "/api/v1/queues", None, None).await.unwrap();
+                assert_eq!(view["dead"], 0, "{service}");
+            }
+        });
+    }
+}

@@ -108,6 +108,7 @@ fn everything_may_come_twice_late_and_shuffled() {
             shuffle: true,
             dawdle: true,
             crash_at: None,
+            outage: None,
         };
         tell(five_orders(seed, mischief));
     }

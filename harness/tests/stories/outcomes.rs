@@ -331,3 +331,23 @@ fn a_trace_flows_from_the_request_to_the_last_event() {
         assert_eq!(types, expected);
     });
 }
+
+#[test]
+fn a_provider_slower_than_our_patience_charges_once_all_the_same() {
+    tell(async {
+        let slow = ProviderSettings {
+            latency_ms_p50: 2_000.0,
+            latency_ms_p99: 2_500.0,
+            ..ProviderSettings::default()
+        };
+        let shop = Shop::with(17, slow, ShopMischief::default()).await;
+        let record = shop.product(999, 20).await;
+        let id = shop.place(&[(record, 1)], "k").await;
+        // It has charged by the time it is asked again, and then answers as slowly; a quick day settles it.
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        assert_eq!(shop.evidence().await.charges.unwrap().len(), 1);
+        shop.provider.set(ProviderSettings::default());
+        assert_eq!(shop.settled(id).await.status, OrderStatus::Finished);
+        shop.ends_well().await;
+    });
+}

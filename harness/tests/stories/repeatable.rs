@@ -21,6 +21,7 @@ async fn log(seed: u64) -> String {
         shuffle: true,
         dawdle: true,
         crash_at: Some(90),
+        outage: None,
     };
     let moody = ProviderSettings {
         decline_rate: 0.2,

@@ -199,13 +199,15 @@ async fn read(ctx: Context, waiting: Waiting, id: OrderId, params: WaitParams) -
         let mut woken = std::pin::pin!(woken);
         woken.as_mut().enable();
         let order = find(&ctx, id).await?;
-        if order.status.is_settled() || tokio::time::Instant::now() >= until {
+        let is_over = tokio::time::Instant::now() >= until || ctx.is_stopping();
+        if order.status.is_settled() || is_over {
             return Ok(reply(&order));
         }
         let pause = tokio::time::Instant::now() + LOOK_AGAIN;
         tokio::select! {
             biased;
             () = woken => {}
+            () = ctx.stopping() => {}
             () = tokio::time::sleep_until(pause.min(until)) => {}
         }
     }

@@ -12,7 +12,7 @@ const COLUMNS: &str =
 /// Stores a new order.
 pub(crate) async fn insert(tx: &dyn Tx, order: &Order) -> Result<()> {
     let items = serde_json::to_string(&order.items)
-        .map_err(|error| StoreError::Engine(error.to_string()))?;
+        .map_err(|error| StoreError::Statement(error.to_string()))?;
     tx.execute(
         "insert into orders (id, status, version, items, created_at_us, trace_id, idempotency_key)
          values ($1, $2, $3, $4, $5, $6, $7)",

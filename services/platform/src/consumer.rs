@@ -18,45 +18,44 @@ use uuid::Uuid;
 
 /// Consumes the service's queue until the service is aborted; a lost broker is asked again and again.
 pub(crate) async fn run(ctx: Context, service: Arc<dyn Service>) {
-    let mut pause = Duration::from_millis(20);
+    let mut pause = PAUSE_MIN;
     loop {
         match ctx.broker().subscribe(ctx.service()).await {
             Ok(mut deliveries) => {
                 ctx.metrics().consuming.set(1);
-                pause = Duration::from_millis(20);
                 let error = loop {
-                    if let Err(error) = consume_once(&ctx, &*service, &mut *deliveries).await {
-                        break error;
+                    match consume_once(&ctx, &*service, &mut *deliveries).await {
+                        Ok(()) => pause = PAUSE_MIN,
+                        Err(error) => break error,
                     }
                 };
-                tracing::warn!(%error, "the queue was lost");
+                tracing::warn!(%error, ?pause, "cannot consume, everything unacked goes back");
             }
-            Err(error) => tracing::warn!(%error, "the queue cannot be had"),
+            Err(error) => tracing::warn!(%error, ?pause, "the queue cannot be had"),
         }
         ctx.metrics().consuming.set(0);
         tokio::time::sleep(ctx.jittered(pause)).await;
-        pause = (pause * 2).min(Duration::from_secs(2));
+        pause = (pause * 2).min(PAUSE_MAX);
     }
 }
+
+const PAUSE_MIN: Duration = Duration::from_millis(20);
+const PAUSE_MAX: Duration = Duration::from_secs(2);
 
 /// One batch: wait for it, apply it, ack it.
 ///
 /// # Errors
-/// Only the broker's: whatever the messages themselves do ends in a retry or in the dead queue.
+/// Only those that are nobody's fault, of the broker or the database; the whole batch goes back. Whatever the
+/// messages themselves do ends in a retry or in the dead queue.
 async fn consume_once(
     ctx: &Context,
     service: &dyn Service,
     deliveries: &mut dyn Deliveries,
 ) -> Result<()> {
     let batch = deliveries.next(ctx.settings().batch_max).await?;
-    let Some(last) = batch.last().map(|delivery| delivery.tag) else {
+    let Some(last) = batch.iter().map(|delivery| delivery.tag).max() else {
         return Ok(());
     };
-    let last = batch
-        .iter()
-        .map(|delivery| delivery.tag)
-        .max()
-        .unwrap_or(last);
     let mut wanted = Vec::with_capacity(batch.len());
     for delivery in batch {
         match hear(service, &delivery.message) {
@@ -68,9 +67,15 @@ async fn consume_once(
     if !wanted.is_empty() {
         ctx.metrics().batch.observe(metrics::size(wanted.len()));
         if let Err(error) = apply(ctx, service, &wanted).await {
+            if error.is_outage() {
+                return Err(error);
+            }
             tracing::debug!(%error, messages = wanted.len(), "batch rolled back, one message at a time now");
             for one in &wanted {
                 if let Err(error) = apply_alone(ctx, service, one).await {
+                    if error.is_outage() {
+                        return Err(error);
+                    }
                     put_aside(ctx, deliveries, &one.0, &error).await?;
                 }
             }
@@ -109,7 +114,7 @@ async fn apply_alone(ctx: &Context, service: &dyn Service, one: &(Delivery, Hear
             Err(error) if error.is_conflict() && conflicts < CONFLICTS_MAX => conflicts += 1,
             Err(error) => {
                 tries += 1;
-                if tries >= ctx.settings().tries_max || error.is_permanent() {
+                if tries >= ctx.settings().tries_max || error.is_permanent() || error.is_outage() {
                     return Err(error);
                 }
                 ctx.metrics()

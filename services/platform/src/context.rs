@@ -189,16 +189,13 @@ impl Context {
     )]
     pub fn spawn(&self, name: &'static str, future: impl Future<Output = ()> + Send + 'static) {
         let mut tasks = self.0.tasks.lock().unwrap_or_else(PoisonError::into_inner);
-        while let Some(ended) = tasks.try_join_next() {
-            if let Err(error) = ended
-                && error.is_panic()
-            {
-                tracing::dispatcher::with_default(&self.0.parts.dispatch, || {
-                    tracing::error!(service = self.service(), task = name, %error, "a task panicked");
-                });
+        while tasks.try_join_next().is_some() {}
+        let named = async move {
+            if AssertUnwindSafe(future).catch_unwind().await.is_err() {
+                tracing::error!(task = name, "a task panicked");
             }
-        }
-        tasks.spawn(future.with_subscriber(self.0.parts.dispatch.clone()));
+        };
+        tasks.spawn(named.with_subscriber(self.0.parts.dispatch.clone()));
     }
 
     /// Runs a loop that the service cannot do without. Should it end, the service is not ready any more.

@@ -59,6 +59,16 @@ impl Error {
         matches!(self, Self::Store(StoreError::Conflict(_)))
     }
 
+    /// Whether something that everybody needs is not there: not the fault of whoever met it.
+    pub const fn is_outage(&self) -> bool {
+        matches!(
+            self,
+            Self::Store(StoreError::Engine(_) | StoreError::Unknown(_))
+                | Self::Broker(_)
+                | Self::Stopped
+        )
+    }
+
     /// Whether no repetition can ever help.
     pub const fn is_permanent(&self) -> bool {
         matches!(self, Self::Malformed(_))

@@ -25,6 +25,11 @@ pub trait Site: Send + Sync + 'static {
     /// Called on both sides of `call`; may wait, or never return because the service is crashed here.
     async fn pass(&self, call: &'static str, side: Side);
 
+    /// Whether the database cannot be had just now.
+    fn outage(&self) -> bool {
+        false
+    }
+
     /// The batches to publish instead of `batch`, each after its pause.
     fn publishes(&self, batch: &[Message]) -> Vec<(Duration, Vec<Message>)> {
         vec![(Duration::ZERO, batch.to_vec())]
@@ -67,6 +72,9 @@ macro_rules! at {
 #[async_trait]
 impl Store for FaultyStore {
     async fn begin(&self) -> Result<Box<dyn Tx>, StoreError> {
+        if self.site.outage() {
+            return Err(StoreError::Engine("an outage, as asked for".to_owned()));
+        }
         at!(self.site, "begin", self.inner.begin()).map(|tx| self.wrap(tx))
     }
 

@@ -83,7 +83,7 @@ pub(crate) async fn forget(tx: &dyn Tx, before_us: i64) -> Result<u64> {
     let forgotten = tx
         .execute(
             "delete from idempotency_keys where key in
-             (select key from idempotency_keys where created_at_us < $1 order by created_at_us limit 10000)",
+             (select key from idempotency_keys where created_at_us < $1 order by created_at_us limit 1000)",
             params![before_us],
         )
         .await?;

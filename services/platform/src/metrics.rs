@@ -55,6 +55,7 @@ catalogue! {
         "Deliveries of messages that were applied before.", &["type"])
     retries: IntCounterVec = counters("crashcart_retries_total", "Further tries of a delivery.", &["type"])
     dead: IntCounterVec = counters("crashcart_dead_lettered_total", "Messages given up.", &["type"])
+    publishing: IntGauge = gauge("crashcart_publishing", "1 unless the last try to publish failed.")
     consuming: IntGauge = gauge("crashcart_consuming", "1 while the service is subscribed to its queue.")
     loops_ended: IntGauge = gauge("crashcart_loops_ended", "Loops that should run and do not; not ready above 0.")
     sagas_started: IntCounterVec = counters("crashcart_sagas_started_total", "Sagas begun.", &[])

@@ -112,6 +112,7 @@ pub(crate) async fn run(ctx: Context) {
     let mut waiting = waiting.expect("a context runs one relay");
     let mut batches = Vec::new();
     let mut pause = BACKOFF_MIN;
+    ctx.metrics().publishing.set(1);
     loop {
         let unmarked = ctx.relay().confirmed_len() > 0;
         tokio::select! {
@@ -121,8 +122,12 @@ pub(crate) async fn run(ctx: Context) {
         }
         let window: Vec<Message> = batches.drain(..).flatten().collect();
         match relay_once(&ctx, &window).await {
-            Ok(()) => pause = BACKOFF_MIN,
+            Ok(()) => {
+                ctx.metrics().publishing.set(1);
+                pause = BACKOFF_MIN;
+            }
             Err(error) => {
+                ctx.metrics().publishing.set(0);
                 // These are no longer ours: the sweeper will find those that are not marked.
                 ctx.relay().forget(window.iter().map(|message| message.id));
                 tracing::warn!(%error, messages = window.len(), "not published, left to the sweeper");

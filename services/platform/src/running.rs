@@ -65,15 +65,25 @@ async fn housekeep(ctx: Context) {
     loop {
         tokio::time::sleep(ctx.jittered(Duration::from_secs(60))).await;
         let kept_us = i64::try_from(ctx.settings().keys_kept.as_micros()).unwrap_or(i64::MAX);
-        let forgotten: Result<u64> = async {
-            let tx = ctx.store().begin().await?;
-            let forgotten = idempotency::forget(&*tx, ctx.now_us() - kept_us).await?;
-            tx.commit().await?;
-            Ok(forgotten)
-        }
-        .await;
-        if let Err(error) = forgotten {
-            tracing::warn!(%error, "old idempotency keys could not be removed");
+        loop {
+            match forget_some(&ctx, ctx.now_us() - kept_us).await {
+                Ok(0) => break,
+                // Others get their turn between two rounds.
+                Ok(_) => tokio::time::sleep(Duration::from_millis(10)).await,
+                Err(error) => {
+                    tracing::warn!(%error, "old idempotency keys could not be removed");
+                    break;
+                }
+            }
         }
     }
+}
+
+async fn forget_some(ctx: &Context, before_us: i64) -> Result<u64> {
+    let tx = ctx.store().begin().await?;
+    let forgotten = idempotency::forget(&*tx, before_us).await?;
+    if forgotten > 0 {
+        tx.commit().await?;
+    }
+    Ok(forgotten)
 }

@@ -36,6 +36,8 @@ pub struct Mischief {
     pub shuffle: bool,
     /// Wait at each port call.
     pub dawdle: bool,
+    /// No transaction can be begun in this time since the beginning of the world.
+    pub outage: Option<std::ops::Range<Duration>>,
 }
 
 /// Makes a service for each of its incarnations.
@@ -267,6 +269,18 @@ impl Site for Place {
             self.crash_and_restart();
             std::future::pending::<()>().await;
         }
+    }
+
+    fn outage(&self) -> bool {
+        let now_us = self
+            .world
+            .upgrade()
+            .map_or(0, |world| world.clock.now_us() - EPOCH_US);
+        let now = Duration::from_micros(u64::try_from(now_us).unwrap_or(0));
+        self.mischief
+            .outage
+            .as_ref()
+            .is_some_and(|outage| outage.contains(&now))
     }
 
     fn publishes(&self, batch: &[Message]) -> Vec<(Duration, Vec<Message>)> {

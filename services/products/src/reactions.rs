@@ -37,7 +37,17 @@ pub(crate) async fn prepare(tx: &dyn Tx, batch: &[&Heard]) -> Result<()> {
                 ids.extend(e.items.iter().map(|line| line.product_id.to_string()));
             }
             Event::PaymentFailed(e) => ids.extend(sql::reserved_products(tx, e.order_id).await?),
-            _ => {}
+            // These change no product.
+            Event::PaymentProcessed(_)
+            | Event::OrderFinished(_)
+            | Event::OrderCanceled(_)
+            | Event::ReservationCreated(_)
+            | Event::ReservationFailed(_)
+            | Event::ReservationConsumed(_)
+            | Event::ReservationCanceled(_)
+            | Event::PaymentCreated(_)
+            | Event::ProductCreated(_)
+            | Event::ProductRestocked(_) => {}
         }
     }
     let ids: Vec<String> = ids.into_iter().collect();
@@ -144,5 +154,7 @@ fn sum(lines: &[Reservation]) -> Result<(Cents, i64)> {
 fn total(mut amounts: impl Iterator<Item = Option<Cents>>) -> Result<Cents> {
     let sum = amounts.try_fold(Cents::ZERO, |sum, cents| sum.plus(cents?));
     // The statement that reserved them has checked this sum.
-    Ok(sum.ok_or_else(|| StoreError::Engine("a reservation above the largest amount".to_owned()))?)
+    Ok(sum.ok_or_else(|| {
+        StoreError::Statement("a reservation above the largest amount".to_owned())
+    })?)
 }

@@ -89,7 +89,7 @@ pub(crate) async fn reserve(
         let product_id = ProductId(row.get(0)?);
         let line = lines.iter().find(|line| line.product_id == product_id);
         let line =
-            line.ok_or_else(|| StoreError::Engine(format!("{product_id} was not asked for")))?;
+            line.ok_or_else(|| StoreError::Statement(format!("{product_id} was not asked for")))?;
         reserved.push(ReservedLine {
             product_id,
             quantity: line.quantity,
@@ -165,7 +165,7 @@ pub(crate) async fn give_back(tx: &dyn Tx, line: &Reservation) -> Result<Reserve
         .await?;
     let row = rows
         .first()
-        .ok_or_else(|| StoreError::Engine(format!("no product {}", line.product_id)))?;
+        .ok_or_else(|| StoreError::Statement(format!("no product {}", line.product_id)))?;
     Ok(ReservedLine {
         product_id: line.product_id,
         quantity: line.quantity,

@@ -9,6 +9,7 @@ use platform::logs::{self, LogSettings};
 use platform::store::{Sqlite, StoreError, Synchronous};
 use platform::{Clock, Context, Parts, Running, Service, Settings};
 use products::Products;
+use std::fs::{File, TryLockError};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, mpsc};
@@ -70,6 +71,15 @@ pub enum StartError {
         /// What the system says.
         source: std::io::Error,
     },
+    /// Another process uses the data directory.
+    #[error(
+        "{path} is in use by another crashcart: stop that one, or give another --data",
+        path = path.display()
+    )]
+    InUse {
+        /// The directory.
+        path: PathBuf,
+    },
     /// An address cannot be listened on.
     #[error("{service} cannot listen on {address}: {source} (another --port would help)")]
     Listen {
@@ -107,6 +117,8 @@ pub struct Embedded {
     pub addresses: Addresses,
     contexts: Vec<Context>,
     threads: Vec<JoinHandle<()>>,
+    /// Held as long as the databases are in use; the system lets go of it when the process dies, however.
+    _lock: File,
 }
 
 /// How long a stop may take before what is left is abandoned to the next start.
@@ -122,6 +134,7 @@ impl Embedded {
             path: config.data.clone(),
             source,
         })?;
+        let lock = lock(&config.data)?;
         let listen = |service, offset| {
             listen(
                 service,
@@ -167,6 +180,7 @@ impl Embedded {
             },
             contexts: Vec::new(),
             threads: Vec::new(),
+            _lock: lock,
         };
         for ((ctx, service), (listener, _)) in services.into_iter().zip(listeners) {
             shop.spawn(ctx, service, listener)?;
@@ -230,6 +244,22 @@ impl Embedded {
             // A thread that panicked has said so on standard error.
             let _ = thread.join();
         }
+    }
+}
+
+/// Two processes on the same files would each believe that they are alone.
+fn lock(data: &Path) -> Result<File, StartError> {
+    let failed = |source| StartError::Data {
+        path: data.to_owned(),
+        source,
+    };
+    let file = File::create(data.join("lock")).map_err(failed)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(StartError::InUse {
+            path: data.to_owned(),
+        }),
+        Err(TryLockError::Error(source)) => Err(failed(source)),
     }
 }
 

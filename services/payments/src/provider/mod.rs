@@ -15,6 +15,7 @@ use platform::store::{Migration, Tx};
 use platform::{BoxFuture, Context, Error, Heard, Origin, Result, Said, Service};
 use settings::Mood;
 use std::sync::{Arc, Mutex, PoisonError};
+use tokio::sync::oneshot;
 
 /// The provider's name.
 pub const NAME: &str = "provider";
@@ -62,7 +63,8 @@ impl Simulated {
             .unwrap_or_else(PoisonError::into_inner) = settings;
     }
 
-    async fn answer(self, request: ChargeRequest) -> Result<ChargeOutcome> {
+    /// Charges and answers; none when the request or the answer is lost.
+    async fn answer(self, request: ChargeRequest) -> Option<Result<ChargeOutcome>> {
         let ctx = &self.0.ctx;
         let Mood {
             latency,
@@ -76,7 +78,7 @@ impl Simulated {
             tokio::time::sleep(latency).await;
         }
         if loses_request {
-            std::future::pending::<()>().await;
+            return None;
         }
         let charge = Charge {
             key: request.payment_id.to_string(),
@@ -93,11 +95,8 @@ impl Simulated {
         let origin = Origin::request(ctx.new_trace());
         let outcome = ctx
             .commit(origin, charge, |charge, tx, _| Box::pin(keep(charge, tx)))
-            .await?;
-        if loses_answer {
-            std::future::pending::<()>().await;
-        }
-        Ok(outcome)
+            .await;
+        (!loses_answer).then_some(outcome)
     }
 }
 
@@ -128,7 +127,23 @@ async fn keep(charge: &Charge, tx: &dyn Tx) -> Result<ChargeOutcome> {
 
 impl Provider for Simulated {
     fn charge(&self, request: ChargeRequest) -> BoxFuture<'static, Result<ChargeOutcome>> {
-        Box::pin(self.clone().answer(request))
+        let provider = self.clone();
+        Box::pin(async move {
+            let (reply, answer) = oneshot::channel();
+            // A task of the provider: a caller who hangs up does not stop it from charging.
+            let charging = provider.clone().answer(request);
+            provider.0.ctx.spawn("charge", async move {
+                if let Some(answer) = charging.await {
+                    // Nobody may be waiting any more.
+                    let _ = reply.send(answer);
+                }
+            });
+            match answer.await {
+                Ok(answer) => answer,
+                // It was lost, and whoever lost it does not say so.
+                Err(_) => std::future::pending().await,
+            }
+        })
     }
 }
 

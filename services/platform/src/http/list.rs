@@ -12,6 +12,9 @@ use axum::response::{IntoResponse, Response};
 use futures_util::stream;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::Mutex;
 use uuid::Uuid;
 
 const PAGE: i64 = 50;
@@ -109,11 +112,13 @@ pub async fn list<T: Serialize + Send + 'static>(
     read: ReadPage<T>,
 ) -> Result<Response> {
     if listing.everything {
-        return Ok(everything(
-            ctx.store().snapshot().await?,
-            listing.after,
-            read,
-        ));
+        let snapshot = ctx.store().snapshot().await.map_err(|error| match error {
+            StoreError::Busy => {
+                Error::from(Problem::unavailable("too many exports are being read"))
+            }
+            error => error.into(),
+        })?;
+        return Ok(everything(ctx, snapshot, listing.after, read));
     }
     let tx = ctx.store().read().await?;
     let mut found = read(&*tx, &listing.after, listing.limit + 1).await?;
@@ -124,16 +129,33 @@ pub async fn list<T: Serialize + Send + 'static>(
     Ok(axum::Json(Page { items, next }).into_response())
 }
 
+/// How long an export may take. A client that does not read would hold a snapshot, and with it the log of the
+/// database, for as long as it likes.
+const EXPORT_MAX: Duration = Duration::from_secs(60);
+
 fn everything<T: Serialize + Send + 'static>(
-    tx: Box<dyn Tx>,
+    ctx: &Context,
+    snapshot: Box<dyn Tx>,
     after: String,
     read: ReadPage<T>,
 ) -> Response {
-    let pages = stream::try_unfold(Some((tx, after)), move |state| async move {
-        let Some((tx, after)) = state else {
+    let snapshot = Arc::new(Mutex::new(Some(snapshot)));
+    let overdue = Arc::downgrade(&snapshot);
+    ctx.spawn("export deadline", async move {
+        tokio::time::sleep(EXPORT_MAX).await;
+        if let Some(snapshot) = overdue.upgrade() {
+            drop(snapshot.lock().await.take());
+        }
+    });
+    let pages = stream::try_unfold(Some((snapshot, after)), move |state| async move {
+        let Some((snapshot, after)) = state else {
             return Ok(None);
         };
-        let found = read(&*tx, &after, PAGE_MAX).await?;
+        let found = match &*snapshot.lock().await {
+            Some(tx) => read(&**tx, &after, PAGE_MAX).await?,
+            // The client sees a body that breaks off, never one that seems complete.
+            None => return Err(Error::NoAnswer),
+        };
         let Some(last) = found.last().map(|(key, _)| key.clone()) else {
             return Ok::<_, Error>(None);
         };
@@ -142,7 +164,7 @@ fn everything<T: Serialize + Send + 'static>(
             serde_json::to_writer(&mut lines, item)?;
             lines.push(b'\n');
         }
-        Ok(Some((lines, Some((tx, last)))))
+        Ok(Some((lines, Some((snapshot, last)))))
     });
     ([(header::CONTENT_TYPE, NDJSON)], Body::from_stream(pages)).into_response()
 }

@@ -82,6 +82,7 @@ async fn health() -> &'static str {
 struct Readiness {
     ready: bool,
     consuming: bool,
+    publishing: bool,
     store: bool,
     loops: bool,
     stopping: bool,
@@ -89,10 +90,11 @@ struct Readiness {
 
 async fn ready(State(ctx): State<Context>) -> Response {
     let consuming = ctx.metrics().consuming.get() == 1;
+    let publishing = ctx.metrics().publishing.get() == 1;
     let store = log::pending(ctx.store()).await.is_ok();
     let stopping = ctx.is_stopping();
     let loops = ctx.metrics().loops_ended.get() == 0;
-    let ready = consuming && store && loops && !stopping;
+    let ready = consuming && publishing && store && loops && !stopping;
     let status = if ready {
         StatusCode::OK
     } else {
@@ -103,6 +105,7 @@ async fn ready(State(ctx): State<Context>) -> Response {
         axum::Json(Readiness {
             ready,
             consuming,
+            publishing,
             store,
             loops,
             stopping,

@@ -20,12 +20,19 @@ pub enum StoreError {
     /// Another transaction was in the way; the same transaction may succeed when run again at once.
     #[error("another transaction was in the way: {0}")]
     Conflict(String),
+    /// All connections for reading are taken.
+    #[error("too many are reading")]
+    Busy,
     /// A fence in the schema held: this statement can never succeed on this state.
     #[error("a constraint refused the statement: {0}")]
     Constraint(String),
-    /// The engine could not be reached or failed. Nothing of the transaction is kept.
+    /// The engine could not be reached, or has no room, or cannot read its files. Nothing of the transaction is
+    /// kept, and it is nobody's fault who asked.
     #[error("the database failed: {0}")]
     Engine(String),
+    /// The statement is wrong, or what it met is not what it was written for.
+    #[error("the statement failed: {0}")]
+    Statement(String),
     /// The engine failed while committing: the transaction may or may not be kept.
     #[error("the outcome of the commit is unknown: {0}")]
     Unknown(String),

@@ -8,10 +8,13 @@ use async_trait::async_trait;
 use rusqlite::{CachedStatement, Connection, ErrorCode, types::ValueRef};
 use std::path::Path;
 use std::sync::{Arc, Mutex as StdMutex, PoisonError};
+use std::time::Duration;
 use tokio::sync::{Mutex, OwnedMutexGuard, OwnedSemaphorePermit, Semaphore};
 
 const READERS: usize = 4;
 const STATEMENTS: usize = 256;
+/// How long a snapshot waits for a reader's connection.
+const READER_PATIENCE: Duration = Duration::from_secs(2);
 
 /// When SQLite waits for the disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -98,10 +101,11 @@ impl Store for Sqlite {
         let Some(readers) = &self.readers else {
             return self.on_writer(Access::Read).await;
         };
-        let permit = Arc::clone(&readers.permits)
-            .acquire_owned()
-            .await
-            .map_err(|_| StoreError::Engine("closed".to_owned()))?;
+        let permit = Arc::clone(&readers.permits).acquire_owned();
+        let permit = tokio::time::timeout(READER_PATIENCE, permit).await;
+        let Ok(Ok(permit)) = permit else {
+            return Err(StoreError::Busy);
+        };
         let idle = lock(&readers.idle).pop();
         let connection = match idle {
             Some(connection) => connection,
@@ -219,9 +223,14 @@ impl SqliteTx {
         work: impl FnOnce(&mut CachedStatement<'_>) -> rusqlite::Result<T>,
     ) -> Result<T> {
         self.held.with(|connection| {
+            if connection.is_autocommit() {
+                // Some errors make SQLite roll back by itself; what came now would be a transaction of its own.
+                let rolled_back = "the engine has rolled this transaction back";
+                return Err(StoreError::Engine(rolled_back.to_owned()));
+            }
             let mut statement = connection.prepare_cached(sql).map_err(engine)?;
             if self.access == Access::Read && !statement.readonly() {
-                return Err(StoreError::Engine(
+                return Err(StoreError::Statement(
                     "this transaction can only read".to_owned(),
                 ));
             }
@@ -233,9 +242,12 @@ impl SqliteTx {
 impl Drop for SqliteTx {
     fn drop(&mut self) {
         if self.open {
-            let rolled_back = self
-                .held
-                .with(|connection| connection.prepare_cached("rollback")?.execute([]));
+            let rolled_back = self.held.with(|connection| {
+                if connection.is_autocommit() {
+                    return Ok(0);
+                }
+                connection.prepare_cached("rollback")?.execute([])
+            });
             if let Err(error) = rolled_back {
                 tracing::error!(%error, "a transaction could not be rolled back");
             }
@@ -336,6 +348,16 @@ pub(crate) fn engine(error: rusqlite::Error) -> StoreError {
     match error.sqlite_error_code() {
         Some(ErrorCode::ConstraintViolation) => StoreError::Constraint(text),
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => StoreError::Conflict(text),
-        _ => StoreError::Engine(text),
+        Some(
+            ErrorCode::DiskFull
+            | ErrorCode::SystemIoFailure
+            | ErrorCode::CannotOpen
+            | ErrorCode::OutOfMemory
+            | ErrorCode::PermissionDenied
+            | ErrorCode::ReadOnly
+            | ErrorCode::DatabaseCorrupt
+            | ErrorCode::NotADatabase,
+        ) => StoreError::Engine(text),
+        _ => StoreError::Statement(text),
     }
 }

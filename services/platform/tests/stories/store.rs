@@ -71,7 +71,7 @@ async fn a_parameter_that_is_not_given_is_an_error_and_never_null() {
     for sql in ["select $1, $3", "select $0", "select ?1", "select :name"] {
         let found = tx.query(sql, params![1_i64, 2_i64]).await;
         assert!(
-            matches!(found, Err(StoreError::Engine(_))),
+            matches!(found, Err(StoreError::Statement(_))),
             "{sql}: {found:?}"
         );
     }
@@ -196,7 +196,7 @@ async fn a_fence_in_the_schema_holds_and_says_so() {
     }
     let tx = store.begin().await.unwrap();
     let wrong = tx.execute("update nothing set n = 1", &[]).await;
-    assert!(matches!(wrong, Err(StoreError::Engine(_))), "{wrong:?}");
+    assert!(matches!(wrong, Err(StoreError::Statement(_))), "{wrong:?}");
     drop(tx);
     assert_eq!(things(&store).await, [thing("a", 5)]);
 }
