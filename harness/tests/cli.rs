@@ -181,6 +181,30 @@ fn a_port_that_is_taken_is_named_with_code_100() {
 }
 
 #[test]
+fn data_that_another_process_uses_is_refused_with_code_100() {
+    let dir = tempfile::tempdir().unwrap();
+    let data = dir.path().to_str().unwrap();
+    let mut first = Command::new(env!("CARGO_BIN_EXE_crashcart"))
+        .args(["serve", "--data", data])
+        .env("RUST_LOG", "error")
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    let mut said = std::io::BufReader::new(first.stdout.take().unwrap());
+    std::io::BufRead::read_line(&mut said, &mut line).unwrap();
+    let second = crashcart(&["serve", "--data", data]);
+    first.kill().unwrap();
+    first.wait().unwrap();
+    assert_eq!(second.status.code(), Some(100), "{}", text(&second));
+    assert!(
+        text(&second).contains("is in use by another crashcart"),
+        "{}",
+        text(&second)
+    );
+}
+
+#[test]
 fn data_in_a_place_that_cannot_be_used_is_named_with_code_100() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("a-file");

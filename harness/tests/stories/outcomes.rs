@@ -351,3 +351,28 @@ fn a_provider_slower_than_our_patience_charges_once_all_the_same() {
         shop.ends_well().await;
     });
 }
+
+#[test]
+fn a_long_poll_is_answered_when_the_service_is_told_to_stop() {
+    tell(async {
+        let gone = ProviderSettings {
+            lost_request_rate: 1.0,
+            ..ProviderSettings::default()
+        };
+        let shop = Shop::with(18, gone, ShopMischief::default()).await;
+        let record = shop.product(999, 20).await;
+        let id = shop.place(&[(record, 1)], "k").await;
+        let path = format!("/api/v1/orders/{id}?wait=settled&timeoutMs=30000");
+        let began_us = shop.world.now_us();
+        let (answer, ()) = tokio::join!(shop.ask("orders", &path, None, None), async {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            shop.world.context("orders").stop();
+        });
+        let (status, order) = answer.unwrap();
+        assert_eq!(
+            (status, &order["status"]),
+            (StatusCode::OK, &"created".into())
+        );
+        assert!(shop.world.now_us() - began_us < 2_000_000);
+    });
+}

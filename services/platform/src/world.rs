@@ -188,6 +188,12 @@ impl World {
         answer.await.map_err(|_| Unknown)
     }
 
+    /// The context of a service that runs.
+    pub fn context(&self, name: &'static str) -> Context {
+        let ctx = lock(&self.node(name).state).ctx.clone();
+        ctx.expect("the service runs")
+    }
+
     /// The database of a service, without the faults.
     pub fn store(&self, name: &'static str) -> Arc<dyn Store> {
         Arc::clone(&self.node(name).store)

@@ -4,5 +4,6 @@ mod broker;
 mod broker_file;
 mod committer;
 mod consumer;
+mod exports;
 mod kit;
 mod store;
