@@ -26,7 +26,7 @@ pub(crate) async fn react(
                 amount_cents: e.amount_cents,
                 origin: Origin {
                     cause: Some(told_by),
-                    trace: heard.trace.clone(),
+                    trace: heard.trace.at(told_by),
                 },
             };
             create(payments, tx, said, &open).await

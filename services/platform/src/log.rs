@@ -34,12 +34,7 @@ pub(crate) fn entries<'a>(
                 subject,
             ),
         };
-        let span = u64::from_be_bytes(
-            id.0.as_bytes()[8..]
-                .try_into()
-                .expect("eight of sixteen bytes"),
-        );
-        let trace = origin.trace.child(span);
+        let trace = origin.trace.at(id);
         Entry {
             entity,
             message: Message {

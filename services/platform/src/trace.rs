@@ -1,5 +1,6 @@
 //! The trace context that flows from a request through event rows and messages to the last reaction.
 
+use contract::MessageId;
 use uuid::Uuid;
 
 /// W3C trace context. It is stored in the event row, so a message that is published late keeps its parent.
@@ -58,6 +59,12 @@ impl Trace {
             span_id: span.max(1),
             ..self.clone()
         }
+    }
+
+    /// The same trace at the step that says the message `id`.
+    pub fn at(&self, id: MessageId) -> Self {
+        let half = id.0.as_bytes()[8..].try_into();
+        self.child(u64::from_be_bytes(half.expect("eight of sixteen bytes")))
     }
 
     /// The trace id, 32 hex digits.

@@ -30,7 +30,8 @@ pub(super) fn add(api: Api) -> Api {
     .get(
         "/api/v1/events",
         events,
-        Doc::new("The event log").lists::<log::LoggedEvent>(),
+        Doc::new("The event log, by id: the orders in the order of their creation")
+            .lists::<log::LoggedEvent>(),
     )
     .get(
         "/api/v1/inbox",
@@ -56,7 +57,8 @@ pub(super) fn add(api: Api) -> Api {
     .get(
         "/api/v1/dead-letters",
         dead_letters,
-        Doc::new("Messages that were given up").lists::<DeadLetterView>(),
+        Doc::new("Messages that were given up; at most 10000 in one answer")
+            .lists::<DeadLetterView>(),
     )
     .post(
         "/api/v1/dead-letters/{id}/replay",
