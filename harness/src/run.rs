@@ -229,8 +229,11 @@ impl<'a> Runner<'a> {
         let mut outcomes: BTreeMap<String, u64> = BTreeMap::new();
         let orders: &[Order] = evidence.orders.as_deref().unwrap_or_default();
         for order in orders {
-            let due_us = order.idempotency_key.as_ref().and_then(|key| due.get(key));
-            if let (Some(due_us), Some(settled_at_us)) = (due_us, order.settled_at_us) {
+            // What other runs left in the same data is judged too, but it is not in this run's figures.
+            let Some(due_us) = order.idempotency_key.as_ref().and_then(|key| due.get(key)) else {
+                continue;
+            };
+            if let Some(settled_at_us) = order.settled_at_us {
                 settle_us.saturating_record(u64::try_from(settled_at_us - due_us).unwrap_or(0));
             }
             let reason = order
