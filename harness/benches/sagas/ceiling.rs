@@ -136,8 +136,9 @@ fn products(c: &Connection, sagas: std::ops::Range<i64>) -> rusqlite::Result<()>
              set available = available - (select q from lines where lines.id = products.id), version = version + 1
              where id in (select id from lines)
                and (select count(*) from products p join lines l on p.id = l.id where p.available >= l.q) = 1
-               and (select sum(p.price_cents * l.q) from products p join lines l on p.id = l.id) <= 9007199254740991",
-            params![product],
+               and (select sum(p.price_cents * l.q) from products p join lines l on p.id = l.id) <= 9007199254740991
+               and not exists (select 1 from reservations where order_id = ?2)",
+            params![product, id(n, 0)],
         )?;
         exec(
             c,
@@ -163,8 +164,8 @@ fn payments(c: &Connection, sagas: std::ops::Range<i64>) -> rusqlite::Result<()>
         exec(
             c,
             "insert into payments
-                 (id, order_id, amount_cents, status, version, told_by, traceparent, created_at_us)
-             values (?1, ?2, 1000, 'created', 1, ?3, ?4, ?5) on conflict do nothing",
+                 (id, order_id, amount_cents, status, version, told_by, traceparent, tracestate, created_at_us)
+             values (?1, ?2, 1000, 'created', 1, ?3, ?4, null, ?5) on conflict do nothing",
             params![id(n, 8), id(n, 0), id(n, 3), TRACE, n],
         )?;
         event(c, n, 3)?;
