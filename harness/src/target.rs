@@ -69,10 +69,7 @@ impl Target {
                 return false;
             };
             let counts: serde_json::Value = serde_json::from_slice(&body).unwrap_or_default();
-            if ["ready", "unacked", "retrying", "unpublished"]
-                .iter()
-                .any(|name| counts[name] != 0)
-            {
+            if !nothing_moves(&counts) {
                 return false;
             }
         }
@@ -97,6 +94,12 @@ impl Target {
         })
         .await
     }
+}
+
+/// Whether the answer of `/api/v1/queues` says that nothing waits, is out, is put off, or is unpublished.
+pub fn nothing_moves(queues: &serde_json::Value) -> bool {
+    let moving = ["ready", "unacked", "retrying", "unpublished"];
+    moving.iter().all(|count| queues[count] == 0)
 }
 
 /// Everything at `path` as NDJSON.

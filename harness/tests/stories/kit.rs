@@ -6,6 +6,7 @@ use contract::http::{Order, OrderAccepted, OrderStatus, Product};
 use contract::{OrderId, ProductId};
 use harness::check::{Verdict, judge};
 use harness::evidence::{Evidence, Operation, Outcome};
+use harness::target::nothing_moves;
 use http_body_util::BodyExt;
 use payments::provider::Simulated;
 use platform::world::{Unknown, World};
@@ -204,10 +205,7 @@ impl Shop {
             else {
                 return false;
             };
-            if ["ready", "unacked", "retrying", "unpublished"]
-                .iter()
-                .any(|count| view[count] != 0)
-            {
+            if !nothing_moves(&view) {
                 return false;
             }
         }
