@@ -1,0 +1,465 @@
+//! From JSON lines to rows.
+
+use super::rows::{Act, Applied, ChargeRow, Created, DeadRow, Did, End, Item, OrderRow, PaymentRow};
+use super::rows::{ProductRow, QueueRow, ReservationRow, Said, Service, Span, Step};
+use super::{Evidence, KeyNo, MessageNo, OrderNo, PaymentNo, ProductNo, Source};
+use crate::history::{Action, Operation, Outcome};
+use contract::http::{Charge, Order, Payment, Product, Reservation};
+use contract::{Cents, Event, EventType, Line, MessageId, ReservedLine};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+use std::borrow::Cow;
+use std::collections::hash_map::DefaultHasher;
+use std::fmt::Display;
+use std::hash::{Hash, Hasher};
+use uuid::Uuid;
+
+/// Reads sources, line by line, into evidence.
+#[derive(Debug, Default)]
+pub struct Reader {
+    evidence: Evidence,
+    /// The place of the last message on the tap; without gaps nothing is missing.
+    tapped: i64,
+}
+
+type Result<T, E = String> = std::result::Result<T, E>;
+
+impl Reader {
+    /// The evidence that was read.
+    pub fn finish(mut self) -> Evidence {
+        self.evidence.history.sort_by_key(|did| (did.due_us, did.start_us));
+        self.evidence
+    }
+
+    /// What is read so far, to be added to.
+    pub const fn evidence(&mut self) -> &mut Evidence {
+        &mut self.evidence
+    }
+
+    /// Notes that a source could not be read.
+    pub fn miss(&mut self, source: Source, why: impl Into<String>) {
+        self.evidence.missing.entry(source).or_insert(why.into());
+    }
+
+    /// Reads all lines of `text`. A line that cannot be read makes the source missing: what else is wrong with it,
+    /// nobody can say.
+    pub fn read(&mut self, source: Source, text: &str) {
+        for (number, line) in (1..).zip(text.lines()) {
+            self.read_line(source, number, line);
+        }
+    }
+
+    /// Reads one line of a source.
+    pub fn read_line(&mut self, source: Source, number: usize, line: &str) {
+        if let Err(why) = self.line(source, line) {
+            self.miss(source, format!("{} line {number}: {why}", source.file()));
+        }
+    }
+
+    fn line(&mut self, source: Source, line: &str) -> Result<()> {
+        match source {
+            Source::History => self.operation(parse(line)?),
+            Source::Orders => self.order(&parse(line)?),
+            Source::Products => self.product(&parse(line)?),
+            Source::Reservations => self.reservation(&parse(line)?),
+            Source::Payments => self.payment(&parse(line)?),
+            Source::Charges => self.charge(&parse(line)?),
+            Source::LogOrders => self.event(Service::Orders, &parse(line)?),
+            Source::LogProducts => self.event(Service::Products, &parse(line)?),
+            Source::LogPayments => self.event(Service::Payments, &parse(line)?),
+            Source::Tap => self.tapped(&parse(line)?),
+            Source::InboxOrders => self.applied(Service::Orders, &parse(line)?),
+            Source::InboxProducts => self.applied(Service::Products, &parse(line)?),
+            Source::InboxPayments => self.applied(Service::Payments, &parse(line)?),
+            Source::Queues => self.queue(&parse(line)?),
+            Source::DeadLetters => self.dead(parse(line)?),
+            Source::Faults => {
+                self.evidence.faults.push(parse(line)?);
+                Ok(())
+            }
+        }
+    }
+
+    /// Adds a client action.
+    ///
+    /// # Errors
+    /// When a number in it is out of range.
+    pub fn operation(&mut self, operation: Operation) -> Result<()> {
+        let Operation { story, action, key, due_us, start_us, end_us, outcome } = operation;
+        let key = self.key(key.as_deref());
+        let mut did = Did {
+            story,
+            act: Act::Place,
+            end: End::Unknown,
+            seen: None,
+            version: 0,
+            status: 0,
+            key,
+            order: OrderNo::NONE,
+            items: Span::default(),
+            due_us,
+            start_us,
+            end_us,
+        };
+        let mut product = ProductNo::NONE;
+        match outcome {
+            Outcome::Created { product_id } => {
+                did.end = End::Ok;
+                product = self.evidence.names.product(product_id.0);
+            }
+            Outcome::Ok { order_id, status, version } => {
+                did.end = End::Ok;
+                did.order = self.evidence.names.order(order_id.0);
+                did.seen = Some(status);
+                did.version = count(version)?;
+            }
+            Outcome::Refused { status } => (did.end, did.status) = (End::Refused, status),
+            Outcome::Unknown { .. } => {}
+        }
+        match action {
+            Action::CreateProduct { price_cents, stock } => {
+                did.act = Act::CreateProduct;
+                if did.end != End::Refused {
+                    self.evidence.created.push(Created { product, price: price_cents.get(), stock });
+                }
+            }
+            Action::Place { items } => did.items = self.items(&items)?,
+            Action::PlaceBadly { .. } => did.act = Act::PlaceBadly,
+            Action::Read { order_id } => {
+                did.act = Act::Read;
+                did.order = self.evidence.names.order(order_id.0);
+            }
+        }
+        self.evidence.history.push(did);
+        Ok(())
+    }
+
+    fn order(&mut self, order: &Order) -> Result<()> {
+        let row = OrderRow {
+            order: self.evidence.names.order(order.id.0),
+            status: order.status,
+            reason: order.reason,
+            version: count(order.version)?,
+            items: self.items(&order.items)?,
+            key: self.key(order.idempotency_key.as_deref()),
+            amount: order.amount_cents.map(Cents::get),
+            created_us: order.created_at_us,
+            settled_us: order.settled_at_us.unwrap_or(0),
+        };
+        self.evidence.orders.push(row);
+        Ok(())
+    }
+
+    fn product(&mut self, product: &Product) -> Result<()> {
+        let row = ProductRow {
+            product: self.evidence.names.product(product.id.0),
+            version: count(product.version)?,
+            price: product.price_cents.get(),
+            available: product.available,
+            received: product.received,
+        };
+        self.evidence.products.push(row);
+        Ok(())
+    }
+
+    fn reservation(&mut self, line: &Reservation) -> Result<()> {
+        let row = ReservationRow {
+            order: self.evidence.names.order(line.order_id.0),
+            item: Item {
+                product: self.evidence.names.product(line.product_id.0),
+                quantity: count(line.quantity.get())?,
+            },
+            status: line.status,
+            version: count(line.version)?,
+            price: line.unit_price_cents.get(),
+        };
+        self.evidence.reservations.push(row);
+        Ok(())
+    }
+
+    fn payment(&mut self, payment: &Payment) -> Result<()> {
+        let row = PaymentRow {
+            payment: self.evidence.names.payment(payment.id.0),
+            order: self.evidence.names.order(payment.order_id.0),
+            status: payment.status,
+            reason: payment.reason,
+            version: count(payment.version)?,
+            amount: payment.amount_cents.get(),
+        };
+        self.evidence.payments.push(row);
+        Ok(())
+    }
+
+    fn charge(&mut self, charge: &Charge) -> Result<()> {
+        let row = ChargeRow {
+            payment: self.evidence.names.payment(charge.payment_id.0),
+            order: self.evidence.names.order(charge.order_id.0),
+            outcome: charge.outcome,
+            amount: charge.amount_cents.get(),
+            at_us: charge.at_us,
+        };
+        self.evidence.charges.push(row);
+        Ok(())
+    }
+
+    fn event(&mut self, service: Service, logged: &LogLine<'_>) -> Result<()> {
+        let kind = event_type(&logged.kind)?;
+        let event = Event::parse(kind, logged.data.get()).map_err(text)?;
+        let about = self.about(&event)?;
+        if event.entity().version != logged.version {
+            return Err(format!("version {} is {} in the data", logged.version, event.entity().version));
+        }
+        let said = Said {
+            id: self.evidence.names.message(logged.id.0),
+            cause: self.message(logged.cause),
+            digest: digest(kind, logged.subject, logged.cause, &logged.data),
+            kind,
+            service,
+            version: count(logged.version)?,
+            is_published: logged.published_at_us.is_some(),
+            time_us: logged.time_us,
+            order: about.order,
+            payment: about.payment,
+            lines: about.lines,
+            reason: about.reason,
+            amount: about.amount,
+        };
+        self.evidence.said.push(said);
+        Ok(())
+    }
+
+    fn tapped(&mut self, line: &TapLine<'_>) -> Result<()> {
+        if line.seq != self.tapped + 1 {
+            return Err(format!("place {} follows {}: there is something missing", line.seq, self.tapped));
+        }
+        self.tapped = line.seq;
+        let message = &line.message;
+        let kind = event_type(&message.kind)?;
+        let tapped = super::Tapped {
+            id: self.evidence.names.message(message.id.0),
+            digest: digest(kind, message.subject, message.causeid, &message.data),
+            kind,
+            source: Service::parse(&message.source),
+        };
+        self.evidence.tap.push(tapped);
+        Ok(())
+    }
+
+    fn applied(&mut self, service: Service, line: &InboxLine) -> Result<()> {
+        let id = self.evidence.names.message(line.message_id.0);
+        let seen = count(line.seen)?;
+        self.evidence.applied.push(Applied { id, seen, service });
+        Ok(())
+    }
+
+    fn queue(&mut self, line: &QueueLine<'_>) -> Result<()> {
+        let service = Service::parse(&line.queue).ok_or_else(|| format!("there is no service {:?}", line.queue))?;
+        let QueueLine { ready, unacked, retrying, dead, unpublished, .. } = *line;
+        self.evidence.queues.insert(service, QueueRow { ready, unacked, retrying, dead, unpublished });
+        Ok(())
+    }
+
+    fn dead(&mut self, line: DeadLine) -> Result<()> {
+        let service = Service::parse(&line.queue).ok_or_else(|| format!("there is no service {:?}", line.queue))?;
+        let id = self.evidence.names.message(line.id.0);
+        self.evidence.dead.push(DeadRow { id, service, attempts: line.attempts, reason: line.reason });
+        Ok(())
+    }
+
+    fn about(&mut self, event: &Event) -> Result<About> {
+        let mut about = About {
+            order: self.evidence.names.order_of(event),
+            payment: PaymentNo::NONE,
+            lines: Span::default(),
+            reason: None,
+            amount: 0,
+        };
+        match event {
+            Event::OrderCreated(e) => about.lines = self.items(&e.items)?,
+            Event::OrderFinished(e) => about.amount = e.amount_cents.get(),
+            Event::OrderCanceled(e) => (about.amount, about.reason) = (e.amount_cents.get(), Some(e.reason)),
+            Event::ReservationCreated(e) => {
+                about.lines = self.steps(&e.lines)?;
+                about.amount = e.amount_cents.get();
+            }
+            Event::ReservationFailed(e) => about.reason = Some(e.reason),
+            Event::ReservationConsumed(e) => about.amount = e.amount_cents.get(),
+            Event::ReservationCanceled(e) => {
+                about.lines = self.steps(&e.lines)?;
+                (about.amount, about.reason) = (e.amount_cents.get(), Some(e.reason));
+            }
+            Event::PaymentCreated(e) => {
+                about.payment = self.evidence.names.payment(e.payment_id.0);
+                about.amount = e.amount_cents.get();
+            }
+            Event::PaymentProcessed(e) => {
+                about.payment = self.evidence.names.payment(e.payment_id.0);
+                about.amount = e.amount_cents.get();
+            }
+            Event::PaymentFailed(e) => {
+                about.payment = self.evidence.names.payment(e.payment_id.0);
+                (about.amount, about.reason) = (e.amount_cents.get(), Some(e.reason));
+            }
+            Event::ProductCreated(e) => {
+                about.lines = self.stock_step(e.product_id.0, e.stock, e.version, e.price_cents.get(), e.stock)?;
+            }
+            Event::ProductRestocked(e) => {
+                about.lines = self.stock_step(e.product_id.0, e.quantity, e.version, 0, e.available_after)?;
+            }
+        }
+        Ok(about)
+    }
+
+    fn stock_step(&mut self, id: Uuid, quantity: i64, version: i64, price: i64, available_after: i64) -> Result<Span> {
+        let product = self.evidence.names.product(id);
+        let step =
+            Step { product, quantity: count(quantity)?, version: count(version)?, price, available_after };
+        self.evidence.add_steps([step]).map_err(|why| why.0)
+    }
+
+    fn steps(&mut self, lines: &[ReservedLine]) -> Result<Span> {
+        let mut steps = Vec::with_capacity(lines.len());
+        for line in lines {
+            steps.push(Step {
+                product: self.evidence.names.product(line.product_id.0),
+                quantity: count(line.quantity.get())?,
+                version: count(line.product_version)?,
+                price: line.unit_price_cents.get(),
+                available_after: line.available_after,
+            });
+        }
+        self.evidence.add_steps(steps).map_err(|why| why.0)
+    }
+
+    fn items(&mut self, lines: &[Line]) -> Result<Span> {
+        let mut items = Vec::with_capacity(lines.len());
+        for line in lines {
+            let product = self.evidence.names.product(line.product_id.0);
+            items.push(Item { product, quantity: count(line.quantity.get())? });
+        }
+        self.evidence.add_items(items).map_err(|why| why.0)
+    }
+
+    fn key(&mut self, key: Option<&str>) -> KeyNo {
+        key.map_or(KeyNo::NONE, |key| self.evidence.names.keys.number(key))
+    }
+
+    fn message(&mut self, id: Option<MessageId>) -> MessageNo {
+        id.map_or(MessageNo::NONE, |id| self.evidence.names.message(id.0))
+    }
+}
+
+/// What an event tells, apart from its envelope.
+struct About {
+    order: OrderNo,
+    payment: PaymentNo,
+    lines: Span,
+    reason: Option<contract::Reason>,
+    amount: i64,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct LogLine<'a> {
+    id: MessageId,
+    #[serde(rename = "type", borrow)]
+    kind: Cow<'a, str>,
+    version: i64,
+    subject: Uuid,
+    cause: Option<MessageId>,
+    #[serde(borrow)]
+    data: &'a RawValue,
+    time_us: i64,
+    published_at_us: Option<i64>,
+}
+
+#[derive(Deserialize)]
+struct TapLine<'a> {
+    seq: i64,
+    #[serde(borrow)]
+    message: Envelope<'a>,
+}
+
+#[derive(Deserialize)]
+struct Envelope<'a> {
+    id: MessageId,
+    #[serde(borrow)]
+    source: Cow<'a, str>,
+    #[serde(rename = "type", borrow)]
+    kind: Cow<'a, str>,
+    subject: Uuid,
+    causeid: Option<MessageId>,
+    #[serde(borrow)]
+    data: &'a RawValue,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct InboxLine {
+    message_id: MessageId,
+    seen: i64,
+}
+
+#[derive(Deserialize)]
+struct QueueLine<'a> {
+    #[serde(borrow)]
+    queue: Cow<'a, str>,
+    ready: u64,
+    unacked: u64,
+    retrying: u64,
+    dead: u64,
+    unpublished: u64,
+}
+
+#[derive(Deserialize)]
+struct DeadLine {
+    queue: String,
+    id: MessageId,
+    attempts: u32,
+    reason: String,
+}
+
+fn parse<'a, T: Deserialize<'a>>(line: &'a str) -> Result<T> {
+    serde_json::from_str(line).map_err(text)
+}
+
+fn event_type(kind: &str) -> Result<EventType> {
+    EventType::parse(kind).ok_or_else(|| format!("there is no event type {kind:?}"))
+}
+
+/// Versions, quantities and counts are never negative, and fewer than four billion.
+fn count(number: i64) -> Result<u32> {
+    u32::try_from(number).map_err(|_| format!("{number} is out of range"))
+}
+
+/// Equal for a message that was logged and the same message on the exchange. 32 bits: should two payloads share
+/// them, one lie in four billion goes unseen; it can never accuse anybody.
+fn digest(kind: EventType, subject: Uuid, cause: Option<MessageId>, data: &RawValue) -> u32 {
+    let mut hasher = DefaultHasher::new();
+    (kind.as_str(), subject, cause, data.get()).hash(&mut hasher);
+    let hash = hasher.finish();
+    u32::try_from(hash >> 32).unwrap_or(0)
+}
+
+fn text(error: impl Display) -> String {
+    error.to_string()
+}
+
+impl super::Names {
+    /// The order that an event is about; none for those about products.
+    fn order_of(&mut self, event: &Event) -> OrderNo {
+        match event {
+            Event::ProductCreated(_) | Event::ProductRestocked(_) => OrderNo::NONE,
+            Event::OrderCreated(_)
+            | Event::OrderFinished(_)
+            | Event::OrderCanceled(_)
+            | Event::ReservationCreated(_)
+            | Event::ReservationFailed(_)
+            | Event::ReservationConsumed(_)
+            | Event::ReservationCanceled(_)
+            | Event::PaymentCreated(_)
+            | Event::PaymentProcessed(_)
+            | Event::PaymentFailed(_) => self.order(event.subject()),
+        }
+    }
+}

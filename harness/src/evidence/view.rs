@@ -1,0 +1,221 @@
+//! Evidence joined by order and by message: each join is made once, in linear time, for all checks.
+
+use super::{ChargeRow, Did, Evidence, Item, MessageNo, OrderNo, OrderRow, PaymentRow, ProductNo};
+use super::{ReservationRow, Said, Step};
+use contract::EventType;
+use std::ops::Deref;
+
+/// Which rows belong to which number: counted, summed up, filled in.
+#[derive(Debug, Default)]
+pub struct Rows {
+    ends: Vec<u32>,
+    rows: Vec<u32>,
+}
+
+impl Rows {
+    /// Groups rows by the index that `of` gives; those without one are left out.
+    pub fn group<T>(groups: usize, list: &[T], of: impl Fn(&T) -> Option<usize>) -> Self {
+        let mut ends = vec![0_u32; groups + 1];
+        for row in list {
+            if let Some(count) = of(row).and_then(|group| ends.get_mut(group + 1)) {
+                *count += 1;
+            }
+        }
+        let mut sum = 0;
+        for end in &mut ends {
+            sum += *end;
+            *end = sum;
+        }
+        // `ends[group]` is where the group begins now, and where the next one does once all rows are in.
+        let mut rows = vec![0; sum as usize];
+        for (at, row) in (0_u32..).zip(list) {
+            if let Some(next) = of(row).and_then(|group| ends.get_mut(group)) {
+                rows[*next as usize] = at;
+                *next += 1;
+            }
+        }
+        Self { ends, rows }
+    }
+
+    /// The rows of a group, in the order of the list.
+    pub fn of(&self, group: usize) -> &[u32] {
+        let Some(end) = self.ends.get(group) else {
+            return &[];
+        };
+        let begin = group.checked_sub(1).map_or(0, |before| self.ends[before]);
+        &self.rows[begin as usize..*end as usize]
+    }
+}
+
+/// Evidence with its joins.
+#[derive(Debug)]
+pub struct View<'e> {
+    evidence: &'e Evidence,
+    orders: Rows,
+    reservations: Rows,
+    payments: Rows,
+    charges: Rows,
+    said: Rows,
+    logged: Rows,
+    did: Rows,
+    stock: Vec<StockStep>,
+    stock_of: Rows,
+    prices: Vec<Option<i64>>,
+}
+
+/// A step of a product's stock, and the event that tells of it.
+#[derive(Debug, Clone, Copy)]
+pub struct StockStep {
+    /// The event.
+    pub said: u32,
+    /// The step.
+    pub step: u32,
+}
+
+impl Deref for View<'_> {
+    type Target = Evidence;
+
+    fn deref(&self) -> &Evidence {
+        self.evidence
+    }
+}
+
+impl<'e> View<'e> {
+    /// Joins `evidence`.
+    pub fn new(evidence: &'e Evidence) -> Self {
+        let orders = evidence.names.orders.len();
+        let messages = evidence.names.messages.len();
+        let order = |order: OrderNo| order.some().map(OrderNo::index);
+        let stock = stock(evidence);
+        Self {
+            evidence,
+            orders: Rows::group(orders, &evidence.orders, |row| order(row.order)),
+            reservations: Rows::group(orders, &evidence.reservations, |row| order(row.order)),
+            payments: Rows::group(orders, &evidence.payments, |row| order(row.order)),
+            charges: Rows::group(orders, &evidence.charges, |row| order(row.order)),
+            said: Rows::group(orders, &evidence.said, |row| order(row.order)),
+            logged: Rows::group(messages, &evidence.said, |row| row.id.some().map(MessageNo::index)),
+            did: Rows::group(orders, &evidence.history, |row| order(row.order)),
+            prices: prices(evidence),
+            stock_of: Rows::group(evidence.names.products.len(), &stock, |at| {
+                Some(evidence.steps[at.step as usize].product.index())
+            }),
+            stock,
+        }
+    }
+
+    /// The evidence behind the joins.
+    pub const fn evidence(&self) -> &'e Evidence {
+        self.evidence
+    }
+
+    /// Every order that any source names.
+    pub fn every_order(&self) -> impl Iterator<Item = OrderNo> + use<> {
+        (0..u32::try_from(self.evidence.names.orders.len()).unwrap_or(u32::MAX)).map(OrderNo::at)
+    }
+
+    /// The rows of an order in the table of orders: one, or something is wrong.
+    pub fn orders_of(&self, order: OrderNo) -> impl Iterator<Item = &'e OrderRow> {
+        pick(&self.evidence.orders, self.orders.of(order.index()))
+    }
+
+    /// The row of an order.
+    pub fn order(&self, order: OrderNo) -> Option<&'e OrderRow> {
+        pick(&self.evidence.orders, self.orders.of(order.index())).next()
+    }
+
+    /// The reservation lines of an order.
+    pub fn reservations_of(&self, order: OrderNo) -> impl Iterator<Item = &'e ReservationRow> + Clone {
+        pick(&self.evidence.reservations, self.reservations.of(order.index()))
+    }
+
+    /// The payments of an order.
+    pub fn payments_of(&self, order: OrderNo) -> impl Iterator<Item = &'e PaymentRow> + Clone {
+        pick(&self.evidence.payments, self.payments.of(order.index()))
+    }
+
+    /// The charges for an order.
+    pub fn charges_of(&self, order: OrderNo) -> impl Iterator<Item = &'e ChargeRow> + Clone {
+        pick(&self.evidence.charges, self.charges.of(order.index()))
+    }
+
+    /// What was said about an order.
+    pub fn said_of(&self, order: OrderNo) -> impl Iterator<Item = &'e Said> + Clone {
+        pick(&self.evidence.said, self.said.of(order.index()))
+    }
+
+    /// The logged events with this id: one, or something is wrong.
+    pub fn logged(&self, id: MessageNo) -> impl Iterator<Item = &'e Said> + Clone {
+        let rows = id.some().map_or(&[][..], |id| self.logged.of(id.index()));
+        pick(&self.evidence.said, rows)
+    }
+
+    /// The steps of a product's stock, each with the event that tells of it, by version.
+    pub fn stock_of(&self, product: ProductNo) -> impl Iterator<Item = (&'e Said, &'e Step)> + Clone {
+        let evidence = self.evidence;
+        let steps = self.stock_of.of(product.index()).iter().map(|at| self.stock[*at as usize]);
+        steps.map(move |at| (&evidence.said[at.said as usize], &evidence.steps[at.step as usize]))
+    }
+
+    /// The price of a product, as its creator named it; from the table if nobody knows its creator.
+    pub fn price(&self, product: ProductNo) -> Option<i64> {
+        self.prices.get(product.index()).copied().flatten()
+    }
+
+    /// What lines come to at the prices of the catalogue.
+    pub fn amount(&self, items: &[Item]) -> Option<i64> {
+        items.iter().try_fold(0_i64, |sum, item| {
+            let amount = self.price(item.product)?.checked_mul(item.quantity.into())?;
+            sum.checked_add(amount)
+        })
+    }
+
+    /// What clients did about an order, as far as they knew it.
+    pub fn did_of(&self, order: OrderNo) -> impl Iterator<Item = &'e Did> + Clone {
+        pick(&self.evidence.history, self.did.of(order.index()))
+    }
+}
+
+/// Every step of every stock, by version within a product.
+fn stock(evidence: &Evidence) -> Vec<StockStep> {
+    let mut stock = Vec::new();
+    for (said, event) in (0_u32..).zip(&evidence.said) {
+        if event.kind == EventType::OrderCreated {
+            continue;
+        }
+        for step in event.lines.range() {
+            stock.push(StockStep { said, step: u32::try_from(step).unwrap_or(u32::MAX) });
+        }
+    }
+    stock.retain(|at| (at.step as usize) < evidence.steps.len());
+    stock.sort_by_key(|at| evidence.steps[at.step as usize].version);
+    stock
+}
+
+fn prices(evidence: &Evidence) -> Vec<Option<i64>> {
+    let mut prices = vec![None; evidence.names.products.len()];
+    for row in &evidence.products {
+        prices[row.product.index()] = Some(row.price);
+    }
+    for created in evidence.created.iter().filter(|created| created.product.is_some()) {
+        prices[created.product.index()] = Some(created.price);
+    }
+    prices
+}
+
+fn pick<'e, T>(list: &'e [T], rows: &[u32]) -> impl Iterator<Item = &'e T> + Clone {
+    rows.iter().map(move |row| &list[*row as usize])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_are_grouped_in_their_order_and_those_of_nobody_left_out() {
+        let list = [Some(2), Some(0), None, Some(2), Some(2), Some(7)];
+        let rows = Rows::group(3, &list, |group| *group);
+        assert_eq!((rows.of(0), rows.of(1), rows.of(2)), (&[1][..], &[][..], &[0, 3, 4][..]));
+        assert!(rows.of(7).is_empty());
+    }
+}
