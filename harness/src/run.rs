@@ -110,6 +110,7 @@ fn embedded(config: &RunConfig, data: PathBuf) -> EmbeddedConfig {
         },
         seed: config.seed,
         port: None,
+        planted: None,
     }
 }
 

@@ -98,6 +98,7 @@ fn config(args: &ServeArgs, data: PathBuf) -> EmbeddedConfig {
         },
         seed: args.seed.unwrap_or_else(platform::os_seed),
         port: args.port,
+        planted: None,
     }
 }
 

@@ -84,6 +84,7 @@ fn start(data: &Path) -> Embedded {
         log,
         seed: 1,
         port: None,
+        planted: None,
     })
     .expect("the shop starts")
 }

@@ -85,6 +85,7 @@ impl Scene {
             },
             seed: 1,
             port: None,
+            planted: None,
         };
         let mut scene = Self {
             shop: Embedded::start(&config).expect("a shop on free ports"),

@@ -9,11 +9,11 @@ pub mod order;
 mod reactions;
 mod sql;
 
-use contract::EventType;
+use contract::{Bug, EventType};
 use platform::http::Api;
 use platform::store::{Migration, Tx};
 use platform::waiting::Waiting;
-use platform::{BoxFuture, Context, Heard, Result, Said, Service};
+use platform::{BoxFuture, Context, Heard, Result, Said, Service, planted};
 use std::sync::Arc;
 
 /// The service's name, and its queue's.
@@ -53,7 +53,7 @@ impl Service for Orders {
             EventType::ReservationFailed
                 | EventType::ReservationConsumed
                 | EventType::ReservationCanceled
-        )
+        ) || (kind == EventType::ReservationCreated && planted!(self.ctx, Bug::FinishBeforeConsume))
     }
 
     fn react<'t>(

@@ -4,8 +4,9 @@
 //! transactions rolled back and its unacked deliveries returned.
 
 use crate::committer::{Committer, Step};
-use crate::{BoxFuture, Clock, Error, Origin, Result, Said, Trace};
+use crate::{BoxFuture, Clock, Error, Origin, PLANTED, Result, Said, Trace};
 use crate::{broker::Broker, metrics::Metrics, relay::Relay, store::Store, store::Tx};
+use contract::Bug;
 use futures_util::FutureExt;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -89,6 +90,8 @@ pub struct Parts {
     pub dispatch: Dispatch,
     /// Bounds and times.
     pub settings: Settings,
+    /// The bug that is switched on; of no effect without the feature `planted`.
+    pub planted: Option<Bug>,
 }
 
 /// A service's only door to the outside. Cheap to clone.
@@ -137,6 +140,11 @@ impl Context {
     /// Bounds and times.
     pub fn settings(&self) -> &Settings {
         &self.0.parts.settings
+    }
+
+    /// The bug that is switched on; ask through [`planted!`](crate::planted).
+    pub fn planted(&self) -> Option<Bug> {
+        self.0.parts.planted.filter(|_| PLANTED)
     }
 
     /// What is counted and measured.

@@ -5,8 +5,8 @@
 //! next transaction that anybody commits; a transaction of its own comes only when there is no other for a while.
 
 use crate::said::conclude;
-use crate::{Context, Result, log};
-use contract::{Message, MessageId};
+use crate::{Context, Result, log, planted};
+use contract::{Bug, Message, MessageId};
 use std::collections::BTreeSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -112,6 +112,7 @@ pub(crate) async fn run(ctx: Context) {
     let mut waiting = waiting.expect("a context runs one relay");
     let mut batches = Vec::new();
     let mut pause = BACKOFF_MIN;
+    let mut relayed = 0;
     ctx.metrics().publishing.set(1);
     loop {
         let unmarked = ctx.relay().confirmed_len() > 0;
@@ -125,6 +126,10 @@ pub(crate) async fn run(ctx: Context) {
             Ok(()) => {
                 ctx.metrics().publishing.set(1);
                 pause = BACKOFF_MIN;
+                relayed += window.len();
+                if planted!(ctx, Bug::RelayDies) && relayed >= 16 {
+                    std::future::pending::<()>().await;
+                }
             }
             Err(error) => {
                 ctx.metrics().publishing.set(0);
@@ -146,7 +151,15 @@ const MARK_AFTER: Duration = Duration::from_millis(20);
 /// Publishes `window`; without one, or with many marks waiting, marks what is confirmed.
 async fn relay_once(ctx: &Context, window: &[Message]) -> Result<()> {
     for messages in window.chunks(WINDOW) {
-        ctx.broker().publish(messages).await?;
+        if planted!(ctx, Bug::MarkBeforePublish) {
+            ctx.relay().confirm(messages);
+            conclude(ctx, ctx.store().begin().await?, Vec::new()).await?;
+        }
+        if planted!(ctx, Bug::LeaveOneBehind) && messages.len() > 1 {
+            ctx.broker().publish(&messages[1..]).await?;
+        } else {
+            ctx.broker().publish(messages).await?;
+        }
         // Marked after the confirm: the other way round loses the event if we die in between.
         ctx.relay().confirm(messages);
     }
@@ -157,9 +170,17 @@ async fn relay_once(ctx: &Context, window: &[Message]) -> Result<()> {
     Ok(())
 }
 
+/// Publishes `messages`, committed or not; only a planted bug does that.
+pub(crate) async fn publish_early(ctx: &Context, messages: &[Message]) -> Result<()> {
+    Ok(ctx.broker().publish(messages).await?)
+}
+
 /// Looks for unpublished events at the start and then again and again, until the service is aborted.
 pub(crate) async fn sweep(ctx: Context) {
     let mut before_us = ctx.now_us();
+    if planted!(ctx, Bug::SweeperOff) {
+        std::future::pending::<()>().await;
+    }
     loop {
         match sweep_once(&ctx, before_us).await {
             Ok(0) => {}

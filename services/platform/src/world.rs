@@ -12,7 +12,7 @@ use async_trait::async_trait;
 use axum::Router;
 use axum::body::Body;
 use axum::http::{Request, Response};
-use contract::Message;
+use contract::{Bug, Message};
 use rand::{RngExt, SeedableRng, seq::SliceRandom};
 use rand_chacha::ChaCha8Rng;
 use std::collections::BTreeMap;
@@ -51,6 +51,7 @@ struct Inner {
     seed: u64,
     clock: Clock,
     settings: Settings,
+    planted: Option<Bug>,
     broker: Embedded,
     nodes: Mutex<BTreeMap<&'static str, Arc<Node>>>,
     log: Arc<Mutex<String>>,
@@ -78,6 +79,16 @@ pub struct Unknown;
 impl World {
     /// An empty world whose chance is `seed`, with a broker that has a queue for each of `queues`.
     pub fn new(seed: u64, queues: Vec<&'static str>, settings: Settings) -> Self {
+        Self::with_bug(seed, queues, settings, None)
+    }
+
+    /// Like [`World::new`], with this bug switched on in all its services.
+    pub fn with_bug(
+        seed: u64,
+        queues: Vec<&'static str>,
+        settings: Settings,
+        planted: Option<Bug>,
+    ) -> Self {
         let clock = Clock::Virtual {
             start: tokio::time::Instant::now(),
             epoch_us: EPOCH_US,
@@ -88,6 +99,7 @@ impl World {
             seed,
             clock,
             settings,
+            planted,
             broker,
             nodes: Mutex::default(),
             log: Arc::default(),
@@ -136,6 +148,7 @@ impl World {
             seed: self.0.seed ^ hash(name) ^ incarnation,
             dispatch: logs::dispatch(name, &log, self.0.clock).expect("a filter that parses"),
             settings: self.0.settings.clone(),
+            planted: self.0.planted,
         });
         // The start passes port calls too, so it runs as a task of the service and may be crashed.
         let (service, starting) = ((node.make)(&ctx), ctx.clone());

@@ -1,6 +1,7 @@
 //! All services in this process: each on a thread of its own, SQLite files, the embedded broker.
 
 use crate::{PROVIDER_PATIENCE, ProviderSettings, QUEUES};
+use contract::Bug;
 use orders::Orders;
 use payments::Payments;
 use payments::provider::Simulated;
@@ -33,6 +34,8 @@ pub struct EmbeddedConfig {
     pub seed: u64,
     /// The port of orders; products, payments and provider take the next three. None: free ones.
     pub port: Option<u16>,
+    /// The bug that is switched on in all services; of no effect without the feature `planted`.
+    pub planted: Option<Bug>,
 }
 
 /// Where the services listen.
@@ -162,7 +165,7 @@ impl Embedded {
         let (orders_ctx, products_ctx, payments_ctx) = (orders_ctx?, products_ctx?, payments_ctx?);
         let services: [(Context, Arc<dyn Service>); 4] = [
             (orders_ctx.clone(), Orders::new(&orders_ctx)),
-            (products_ctx, Products::new()),
+            (products_ctx.clone(), Products::new(&products_ctx)),
             (
                 payments_ctx.clone(),
                 Payments::new(&payments_ctx, Arc::new(provider.clone()), PROVIDER_PATIENCE),
@@ -298,6 +301,7 @@ fn context(
         }),
         dispatch,
         settings: config.settings.clone(),
+        planted: config.planted,
     }))
 }
 
