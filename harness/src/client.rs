@@ -10,7 +10,8 @@ use hyper::{Method, Request, StatusCode, header};
 use hyper_util::rt::TokioIo;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
+use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
 /// An answer: the status and the body.
@@ -93,12 +94,30 @@ impl Client {
         }))
     }
 
+    /// A client of the same service that shares no connection with this one: they live where they were opened.
+    pub fn with_own_connections(&self) -> Self {
+        Self::new(self.0.address, self.0.timeout)
+    }
+
     /// Sends `call` and returns the answer.
     ///
     /// # Errors
     /// [`ClientError`]: whether it certainly did not happen, or nobody knows.
     pub async fn send(&self, call: Call<'_>) -> Result<Answer, ClientError> {
-        let timed = tokio::time::timeout(self.0.timeout, self.exchange(call)).await;
+        self.send_at(call, &mut Instant::now()).await
+    }
+
+    /// Sends `call`, and notes in `began` when it went to its connection: to one that was open, or to a new one
+    /// that begins with connecting.
+    ///
+    /// # Errors
+    /// [`ClientError`]: whether it certainly did not happen, or nobody knows.
+    pub async fn send_at(
+        &self,
+        call: Call<'_>,
+        began: &mut Instant,
+    ) -> Result<Answer, ClientError> {
+        let timed = tokio::time::timeout(self.0.timeout, self.exchange(call, began)).await;
         timed.unwrap_or_else(|_| {
             Err(ClientError::Unknown(format!(
                 "none within {:?}",
@@ -107,16 +126,61 @@ impl Client {
         })
     }
 
-    async fn exchange(&self, call: Call<'_>) -> Result<Answer, ClientError> {
+    /// Sends `call` on a connection of its own, waits for `pause`, and hangs up without having read anything.
+    /// It may have happened or not; if nobody was reached, it has not. Notes in `began` when it started.
+    pub async fn hang_up(
+        &self,
+        call: Call<'_>,
+        pause: Duration,
+        began: &mut Instant,
+    ) -> ClientError {
+        *began = Instant::now();
+        let sent = async {
+            let mut stream = self.stream().await?;
+            stream.write_all(&self.raw(&call)).await.map_err(unknown)?;
+            tokio::time::sleep(pause).await;
+            Ok(())
+        };
+        match tokio::time::timeout(self.0.timeout, sent).await {
+            Ok(Err(error)) => error,
+            Ok(Ok(())) | Err(_) => unknown("the client hung up"),
+        }
+    }
+
+    /// `call` as it stands on the wire.
+    fn raw(&self, call: &Call<'_>) -> Vec<u8> {
+        let body = call.body.clone().unwrap_or_default();
+        let mut raw = format!(
+            "{} {} HTTP/1.1\r\nhost: {}\r\n",
+            call.method, call.path, self.0.host
+        );
+        if let Some(key) = call.key {
+            raw += &format!("idempotency-key: {key}\r\n");
+        }
+        raw += &format!(
+            "content-type: application/json\r\ncontent-length: {}\r\n\r\n",
+            body.len()
+        );
+        let mut raw = raw.into_bytes();
+        raw.extend_from_slice(&body);
+        raw
+    }
+
+    async fn exchange(&self, call: Call<'_>, began: &mut Instant) -> Result<Answer, ClientError> {
         let mut request = self.request(call)?;
         loop {
             let idle = self.idle().pop();
-            let (mut sender, kept) = match idle {
-                Some(sender) => (sender, true),
-                None => (self.connect().await?, false),
+            let (mut sender, kept) = if let Some(sender) = idle {
+                (sender, true)
+            } else {
+                *began = Instant::now();
+                (self.connect().await?, false)
             };
-            if kept && sender.ready().await.is_err() {
-                continue;
+            if kept {
+                if sender.ready().await.is_err() {
+                    continue;
+                }
+                *began = Instant::now();
             }
             match sender.try_send_request(request).await {
                 Ok(response) => {
@@ -158,13 +222,16 @@ impl Client {
             .map_err(unknown)
     }
 
-    async fn connect(&self) -> Result<SendRequest<Full<Bytes>>, ClientError> {
+    async fn stream(&self) -> Result<TcpStream, ClientError> {
         let address = self.0.address;
-        let stream = TcpStream::connect(address).await;
-        let stream = stream.map_err(|source| ClientError::NotSent { address, source })?;
-        stream
-            .set_nodelay(true)
-            .map_err(|source| ClientError::NotSent { address, source })?;
+        let not_sent = |source| ClientError::NotSent { address, source };
+        let stream = TcpStream::connect(address).await.map_err(not_sent)?;
+        stream.set_nodelay(true).map_err(not_sent)?;
+        Ok(stream)
+    }
+
+    async fn connect(&self) -> Result<SendRequest<Full<Bytes>>, ClientError> {
+        let stream = self.stream().await?;
         let (sender, connection) = http1::handshake(TokioIo::new(stream))
             .await
             .map_err(unknown)?;

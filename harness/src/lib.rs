@@ -10,7 +10,7 @@ pub mod corrupt;
 pub mod evidence;
 pub mod faults;
 pub mod history;
-//pub mod load;
+pub mod load;
 pub mod plan;
 //mod progress;
 pub mod recording;

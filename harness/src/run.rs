@@ -2,25 +2,27 @@
 
 use crate::check::{self, Finding, Verdict};
 use crate::client::Call;
-use crate::evidence::{Evidence, Outcome};
-use crate::load::{self, Planned, Progress, Sent};
+use crate::evidence::{Evidence, Operation, Outcome};
+use crate::history::{self, Action};
+use crate::load::{self, Limits, Load, Progress};
 use crate::progress;
 use crate::report::{Latency, Summary};
 use crate::target::Target;
-use crate::workload::{self, RealOrder, WorkloadError};
+use crate::workload::{self, NewProduct, RealOrder, WorkloadConfig, WorkloadError};
 use bytes::Bytes;
+use contract::ProductId;
 use contract::http::{CreateProduct, Order, Product};
-use contract::{Cents, Line, ProductId};
 use futures_util::{StreamExt, TryStreamExt, stream};
 use hyper::StatusCode;
 use platform::logs::{Format, LogSettings, Sink};
 use platform::store::Synchronous;
 use shop::{Embedded, EmbeddedConfig, ProviderSettings, StartError};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::{mpsc, watch};
 
 /// Products created at a time.
 const CREATING: usize = 64;
@@ -89,7 +91,7 @@ pub fn run(config: &RunConfig) -> Result<Summary, RunError> {
             tokio::select! {
                 biased;
                 () = interrupted() => Err(RunError::Interrupted),
-                outcome = runner.run(&orders) => outcome,
+                outcome = runner.run(orders) => outcome,
             }
         });
     shop.stop();
@@ -129,79 +131,76 @@ impl<'a> Runner<'a> {
         Self { config, target, id }
     }
 
-    async fn run(&self, orders: &[RealOrder]) -> Result<Summary, RunError> {
+    async fn run(&self, orders: Vec<RealOrder>) -> Result<Summary, RunError> {
         let began = Instant::now();
-        let products = self.create_products(orders).await?;
-        let planned = plan(orders, &products, &self.id);
+        let workload = workload::plan(&WorkloadConfig {
+            seed: self.config.seed,
+            rate: self.config.rate,
+            duration: None,
+            orders,
+            stories: BTreeSet::new(),
+            stock_percent: self.config.stock_percent,
+        });
+        let creating = workload
+            .catalogue
+            .iter()
+            .map(|new| self.create_product(new));
+        let creating: Vec<_> = creating.collect();
+        let products = stream::iter(creating)
+            .buffered(CREATING)
+            .try_collect()
+            .await?;
         let progress = Arc::new(Progress::default());
-        let total = planned.len() as u64;
+        let orders = self.target.client("orders");
         let shown = progress::show(
-            total,
+            workload.starts.len() as u64,
             self.config.quiet,
             Arc::clone(&progress),
-            self.target.client("orders").clone(),
+            orders.clone(),
         );
-        let sent = load::send(
-            self.target.client("orders").clone(),
-            planned,
-            self.config.rate,
-            progress,
-        )
-        .await;
+        let (_stop, stop) = watch::channel(false);
+        let load = Load {
+            orders,
+            workload,
+            run: self.id.clone(),
+            products,
+            limits: Limits::default(),
+            stop,
+        };
+        let (operations, mut ended) = mpsc::channel(1_000);
+        let collected = async {
+            let mut collected = Vec::new();
+            while let Some(operation) = ended.recv().await {
+                collected.push(operation);
+            }
+            collected
+        };
+        let (sent, operations) = tokio::join!(load::send(load, progress, operations), collected);
         let at_rest = self.target.at_rest().await;
         shown.finish().await;
-        let Sent {
-            operations,
-            accept_us,
-            late_us,
-        } = sent;
         let due: BTreeMap<String, i64> = operations
             .iter()
-            .map(|(op, due_us)| (op.key.clone(), *due_us))
+            .filter_map(|op| Some((op.key.clone()?, op.due_us)))
             .collect();
-        let history = operations
-            .into_iter()
-            .map(|(operation, _)| operation)
-            .collect();
+        let history = operations.into_iter().filter_map(placed).collect();
         let evidence = self.target.evidence(history, at_rest).await;
         let findings = check::judge(&evidence);
         Ok(self.summary(
             &evidence,
             findings,
-            (&due, [accept_us, late_us]),
+            (&due, [sent.corrected_us, sent.late_us]),
             began.elapsed(),
         ))
     }
 
-    /// Creates one product for each price, with as much stock as the run is to have.
-    async fn create_products(
-        &self,
-        orders: &[RealOrder],
-    ) -> Result<BTreeMap<Cents, ProductId>, RunError> {
-        let units = workload::units_by_price(orders);
-        let creating = units
-            .into_iter()
-            .map(|(price, units)| self.create_product(price, units));
-        stream::iter(creating)
-            .buffer_unordered(CREATING)
-            .try_collect()
-            .await
-    }
-
-    async fn create_product(
-        &self,
-        price: Cents,
-        units: i64,
-    ) -> Result<(Cents, ProductId), RunError> {
-        let stock = units * i64::from(self.config.stock_percent) / 100;
-        let name = format!("a record for {} cents", price.get());
+    async fn create_product(&self, new: &NewProduct) -> Result<ProductId, RunError> {
         let body = serde_json::to_vec(&CreateProduct {
-            name,
-            price_cents: price,
-            stock,
+            name: new.name.clone(),
+            price_cents: new.price_cents,
+            stock: new.stock,
         });
         let body = body.map_err(|error| RunError::SetUp(error.to_string()))?;
-        let key = format!("{}-product-{}", self.id, price.get());
+        let key = format!("{}-product-{}", self.id, new.price_cents.get());
         let answer = self
             .target
             .client("products")
@@ -209,7 +208,7 @@ impl<'a> Runner<'a> {
             .await;
         match answer {
             Ok((StatusCode::CREATED, body)) => serde_json::from_slice::<Product>(&body)
-                .map(|product| (price, product.id))
+                .map(|product| product.id)
                 .map_err(|error| RunError::SetUp(error.to_string())),
             Ok((status, body)) => Err(RunError::SetUp(format!(
                 "{status}: {}",
@@ -280,21 +279,16 @@ impl<'a> Runner<'a> {
     }
 }
 
-/// The orders with the products that were created for their prices.
-fn plan(orders: &[RealOrder], products: &BTreeMap<Cents, ProductId>, run: &str) -> Vec<Planned> {
-    let order = |(n, order): (usize, &RealOrder)| {
-        let line = |(price, quantity): &(Cents, contract::Quantity)| {
-            Some(Line {
-                product_id: *products.get(price)?,
-                quantity: *quantity,
-            })
-        };
-        Planned {
-            key: format!("{run}-order-{n:07}"),
-            items: order.lines.iter().filter_map(line).collect(),
-        }
+/// A placed order in the words of the evidence.
+fn placed(operation: history::Operation) -> Option<Operation> {
+    let Action::Place { items } = operation.action else {
+        return None;
     };
-    orders.iter().enumerate().map(order).collect()
+    Some(Operation {
+        key: operation.key?,
+        items,
+        outcome: load::old::outcome(operation.outcome),
+    })
 }
 
 /// Ctrl-C, or SIGTERM as CI sends it.

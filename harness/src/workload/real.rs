@@ -9,7 +9,7 @@ use std::fs;
 use std::path::Path;
 
 /// The orders that come with crashcart: the CDNOW sample, 1997-1998. See `data/README.md`.
-pub const CDNOW: &str = include_str!("../data/cdnow-orders.csv");
+pub const CDNOW: &str = include_str!("../../data/cdnow-orders.csv");
 
 /// The header that the first line must have.
 const HEADER: &str = "date,customer,quantity,amount_cents";
