@@ -29,6 +29,7 @@ pub(crate) async fn run(ctx: Context, service: Arc<dyn Service>) {
                         Err(error) => break error,
                     }
                 };
+                ctx.metrics().note(&error);
                 tracing::warn!(%error, ?pause, "cannot consume, everything unacked goes back");
             }
             Err(error) => tracing::warn!(%error, ?pause, "the queue cannot be had"),
@@ -129,7 +130,7 @@ async fn apply_alone(ctx: &Context, service: &dyn Service, one: &(Delivery, Hear
 
 /// Applies `batch` in one transaction.
 async fn apply(ctx: &Context, service: &dyn Service, batch: &[(Delivery, Heard)]) -> Result<()> {
-    let tx = ctx.store().begin().await?;
+    let tx = ctx.begin().await?;
     let (first, repeats) = first_seen(&*tx, batch, ctx.now_us()).await?;
     service.prepare(&*tx, &first).await?;
     let mut subjects: BTreeMap<Uuid, Vec<&Heard>> = BTreeMap::new();

@@ -1,7 +1,7 @@
 //! What a step says, and the end of every transaction: store what was said, commit, then hand it on.
 
-use crate::store::Tx;
-use crate::{Context, Result, Trace, log};
+use crate::store::{StoreError, Tx};
+use crate::{Context, Error, Result, Trace, log};
 use contract::{Event, Message, MessageId};
 
 /// What brought a step about.
@@ -66,6 +66,9 @@ pub(crate) async fn conclude(
     }
     .await;
     ctx.relay().marked(confirmed);
+    if matches!(committed, Err(Error::Store(StoreError::Unknown(_)))) {
+        ctx.doubt();
+    }
     committed?;
     for entry in &entries {
         let said = ctx.metrics().said.with_label_values(&[&entry.message.kind]);

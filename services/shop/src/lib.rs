@@ -1,11 +1,14 @@
 //! The shop put together: which services there are and what each of them needs.
 #![deny(missing_docs)]
 
+mod command;
 mod embedded;
 pub mod world;
 
+pub use command::{Answer, Command, State};
 pub use embedded::{Addresses, Embedded, EmbeddedConfig, StartError};
 pub use payments::provider::ProviderSettings;
+pub use platform::dial::{FaultSettings, Fired};
 
 use std::time::Duration;
 
