@@ -110,6 +110,8 @@ fn embedded(config: &RunConfig, data: PathBuf) -> EmbeddedConfig {
         },
         seed: config.seed,
         port: None,
+        addresses: None,
+        tap_max: shop::TAP_MAX,
     }
 }
 

@@ -98,6 +98,8 @@ fn config(args: &ServeArgs, data: PathBuf) -> EmbeddedConfig {
         },
         seed: args.seed.unwrap_or_else(platform::os_seed),
         port: args.port,
+        addresses: None,
+        tap_max: shop::TAP_MAX,
     }
 }
 

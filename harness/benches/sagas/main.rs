@@ -84,6 +84,8 @@ fn start(data: &Path) -> Embedded {
         log,
         seed: 1,
         port: None,
+        addresses: None,
+        tap_max: shop::TAP_MAX,
     })
     .expect("the shop starts")
 }

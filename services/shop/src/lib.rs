@@ -3,10 +3,11 @@
 
 mod command;
 mod embedded;
+mod node;
 pub mod world;
 
 pub use command::{Answer, Command, State};
-pub use embedded::{Addresses, Embedded, EmbeddedConfig, StartError};
+pub use embedded::{Addresses, CommandError, Embedded, EmbeddedConfig, StartError, TAP_MAX};
 pub use payments::provider::ProviderSettings;
 pub use platform::dial::{FaultSettings, Fired};
 
