@@ -91,6 +91,9 @@ pub(crate) struct ServeArgs {
     /// Where ids and chance come from [default: a random one]
     #[arg(long, value_name = "N")]
     pub(crate) seed: Option<u64>,
+    /// Be the child of a run: how, as JSON; obey what comes on standard input, and end with it
+    #[arg(long, value_name = "JSON", hide = true, exclusive = true)]
+    pub(crate) child: Option<String>,
 }
 
 fn rate(text: &str) -> Result<f64, String> {

@@ -113,6 +113,8 @@ fn embedded(config: &RunConfig, data: PathBuf) -> EmbeddedConfig {
         seed: config.seed,
         port: None,
         planted: None,
+        addresses: None,
+        tap_max: shop::TAP_MAX,
     }
 }
 

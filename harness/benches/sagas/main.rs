@@ -85,6 +85,8 @@ fn start(data: &Path) -> Embedded {
         seed: 1,
         port: None,
         planted: None,
+        addresses: None,
+        tap_max: shop::TAP_MAX,
     })
     .expect("the shop starts")
 }

@@ -3,7 +3,7 @@
 //! A step that fails fails alone: the group is rolled back and the others run again without it.
 
 use crate::said::conclude;
-use crate::store::Tx;
+use crate::store::{StoreError, Tx};
 use crate::{BoxFuture, Context, Error, Origin, Result, Said, http::Problem, metrics, planted};
 use contract::Bug;
 use futures_util::future::try_join_all;
@@ -82,13 +82,22 @@ pub(crate) async fn run(ctx: Context) {
 async fn commit_group(ctx: &Context, mut group: Vec<Box<dyn Queued>>) {
     // Each round ends the group or takes one step out of it, so there are at most as many rounds as steps.
     while !group.is_empty() {
-        match attempt(ctx, &mut group).await {
+        let attempted = attempt(ctx, &mut group).await;
+        if let Err((_, error)) = &attempted {
+            ctx.metrics().note(error);
+        }
+        match attempted {
             Ok(()) => return group.into_iter().for_each(|job| job.answer(Ok(()))),
             Err((Some(guilty), error)) if !error.is_conflict() => {
                 group.remove(guilty).answer(Err(error));
             }
             Err((_, error)) if group.len() == 1 && !error.is_conflict() => {
                 return group.remove(0).answer(Err(error));
+            }
+            // It may be kept, so to run it again may do it twice. Only the client's key can tell.
+            Err((_, Error::Store(StoreError::Unknown(why)))) => {
+                let unknown = || Error::Store(StoreError::Unknown(why.clone()));
+                return group.into_iter().for_each(|job| job.answer(Err(unknown())));
             }
             Err(_) => {
                 // The commit itself failed, so nobody is known to be guilty: one at a time.
@@ -122,11 +131,7 @@ async fn attempt(
     ctx: &Context,
     group: &mut Vec<Box<dyn Queued>>,
 ) -> Result<(), (Option<usize>, Error)> {
-    let tx = ctx
-        .store()
-        .begin()
-        .await
-        .map_err(|error| (None, error.into()))?;
+    let tx = ctx.begin().await.map_err(|error| (None, error.into()))?;
     let running = group.iter_mut().enumerate().map(|(index, job)| {
         let tx = &*tx;
         async move {

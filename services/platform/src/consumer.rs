@@ -34,6 +34,7 @@ pub(crate) async fn run(ctx: Context, service: Arc<dyn Service>) {
                         Err(error) => break error,
                     }
                 };
+                ctx.metrics().note(&error);
                 tracing::warn!(%error, ?pause, "cannot consume, everything unacked goes back");
             }
             Err(error) => tracing::warn!(%error, ?pause, "the queue cannot be had"),
@@ -144,11 +145,11 @@ async fn apply_alone(ctx: &Context, service: &dyn Service, one: &(Delivery, Hear
 
 /// Applies `batch` in one transaction.
 async fn apply(ctx: &Context, service: &dyn Service, batch: &[(Delivery, Heard)]) -> Result<()> {
-    let mut tx = ctx.store().begin().await?;
+    let mut tx = ctx.begin().await?;
     let (mut first, repeats) = first_seen(&*tx, batch, ctx.now_us()).await?;
     if planted!(ctx, Bug::InboxFirst) {
         tx.commit().await?;
-        tx = ctx.store().begin().await?;
+        tx = ctx.begin().await?;
     }
     if planted!(ctx, Bug::ApplyAgain) {
         first = batch.iter().map(|(_, heard)| heard).collect();

@@ -4,8 +4,9 @@
 //! transactions rolled back and its unacked deliveries returned.
 
 use crate::committer::{Committer, Step};
+use crate::store::{Store, StoreError, Tx};
 use crate::{BoxFuture, Clock, Error, Origin, PLANTED, Result, Said, Trace};
-use crate::{broker::Broker, metrics::Metrics, relay::Relay, store::Store, store::Tx};
+use crate::{broker::Broker, metrics::Metrics, relay::Relay};
 use contract::Bug;
 use futures_util::FutureExt;
 use rand::{Rng, SeedableRng};
@@ -13,7 +14,8 @@ use rand_chacha::ChaCha8Rng;
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use tokio::{sync::watch, task::JoinSet};
+use tokio::sync::{Notify, watch};
+use tokio::task::JoinSet;
 use tracing::{Dispatch, instrument::WithSubscriber};
 use uuid::Uuid;
 
@@ -106,18 +108,22 @@ struct Inner {
     stop: watch::Sender<bool>,
     committer: Committer,
     relay: Relay,
+    doubts: Notify,
 }
 
 impl Context {
     /// A context around `parts`. Nothing runs yet.
     pub fn new(parts: Parts) -> Self {
+        let metrics = Metrics::new();
+        metrics.start_time_us.set(parts.clock.now_us());
         Self(Arc::new(Inner {
             chance: Mutex::new(ChaCha8Rng::seed_from_u64(parts.seed)),
-            metrics: Metrics::new(),
+            metrics,
             tasks: Mutex::default(),
             stop: watch::Sender::new(false),
             committer: Committer::new(parts.settings.commits_max),
             relay: Relay::new(parts.settings.relay_max),
+            doubts: Notify::new(),
             parts,
         }))
     }
@@ -130,6 +136,26 @@ impl Context {
     /// The service's database.
     pub fn store(&self) -> &dyn Store {
         &*self.0.parts.store
+    }
+
+    /// Begins the one write transaction, and measures how long that takes.
+    pub(crate) async fn begin(&self) -> Result<Box<dyn Tx>, StoreError> {
+        let began_us = self.now_us();
+        let tx = self.store().begin().await?;
+        let waited = crate::metrics::seconds(self.now_us() - began_us);
+        self.metrics().begin.observe(waited);
+        Ok(tx)
+    }
+
+    /// Notes that nobody knows whether a transaction is kept: what should have followed it did not.
+    pub(crate) fn doubt(&self) {
+        self.0.doubts.notify_one();
+    }
+
+    /// Returns when nobody knows any more whether some transaction is kept. What is counted in memory along
+    /// with commits has to be counted again.
+    pub async fn in_doubt(&self) {
+        self.0.doubts.notified().await;
     }
 
     /// The broker.

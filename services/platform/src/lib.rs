@@ -10,6 +10,7 @@ mod clock;
 mod committer;
 mod consumer;
 mod context;
+pub mod dial;
 mod error;
 pub mod fault;
 pub mod http;

@@ -156,7 +156,10 @@ impl<O: Outside> Caller<O> {
                 .await
             {
                 Ok(items) => items.into_iter().for_each(|item| self.hand_over(item)),
-                Err(error) => tracing::warn!(%error, "the sweep could not look"),
+                Err(error) => {
+                    ctx.metrics().note(&error);
+                    tracing::warn!(%error, "the sweep could not look");
+                }
             }
             first = false;
             if planted!(ctx, Bug::NeverAskAgain) {

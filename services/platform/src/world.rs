@@ -4,7 +4,7 @@
 //! outside are replaced. Call it on a current-thread runtime with paused time.
 
 use crate::broker::{Broker, Embedded, EmbeddedSettings};
-use crate::fault::{FaultyBroker, FaultyStore, Side, Site};
+use crate::fault::{Doom, FaultyBroker, FaultyStore, Side, Site};
 use crate::logs::{self, Format, LogSettings, Sink};
 use crate::store::{Sqlite, Store};
 use crate::{Clock, Context, Parts, Running, Service, Settings};
@@ -290,16 +290,16 @@ impl Site for Place {
         }
     }
 
-    fn outage(&self) -> bool {
+    fn doom(&self) -> Option<Doom> {
         let now_us = self
             .world
             .upgrade()
             .map_or(0, |world| world.clock.now_us() - EPOCH_US);
         let now = Duration::from_micros(u64::try_from(now_us).unwrap_or(0));
-        self.mischief
-            .outage
-            .as_ref()
+        let outage = self.mischief.outage.as_ref();
+        outage
             .is_some_and(|outage| outage.contains(&now))
+            .then_some(Doom::Begin)
     }
 
     fn publishes(&self, batch: &[Message]) -> Vec<(Duration, Vec<Message>)> {

@@ -1,10 +1,15 @@
 //! The shop under test as the harness sees it: four addresses, a state of rest, and tables to read.
 
+pub mod child;
+mod shop;
+
+pub use self::shop::{Place, Shop, ShopError};
+
 use crate::client::{Call, Client, ClientError};
 use crate::evidence::{Evidence, Operation, Unreadable};
 use crate::progress;
+use ::shop::Addresses;
 use hyper::StatusCode;
-use shop::Addresses;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
