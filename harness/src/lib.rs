@@ -14,7 +14,9 @@ pub mod load;
 pub mod plan;
 //mod progress;
 pub mod recording;
-//pub mod report;
+pub mod report;
+
 //pub mod run;
 //pub mod target;
+pub mod threshold;
 pub mod workload;

@@ -1,6 +1,7 @@
 //! What a run was meant to do: written down before it begins, so that nothing can be left out in silence.
 
 use crate::history::Story;
+use crate::report::LoadFigures;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
@@ -36,6 +37,8 @@ pub struct Plan {
     pub attempts_max: u32,
     /// How long all the chances of a message take together, at most.
     pub attempts_us: i64,
+    /// What the generator did.
+    pub load: LoadFigures,
     /// Why the tables were not at rest when they were read, if they were not.
     pub restless: Option<String>,
 }

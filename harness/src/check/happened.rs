@@ -33,7 +33,7 @@ pub(super) fn faults(view: &View<'_>) -> Tally {
 }
 
 /// How often a fault was seen, and what of it: in the evidence where that can tell.
-fn seen(view: &View<'_>, fault: &FaultRecord) -> (u64, String) {
+pub fn seen(view: &View<'_>, fault: &FaultRecord) -> (u64, String) {
     let canceled = |reason| view.orders.iter().filter(|row| row.reason == Some(reason)).count() as u64;
     match fault.kind {
         FaultKind::UnderMinimum => {

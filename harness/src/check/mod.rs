@@ -14,8 +14,10 @@ mod drained;
 mod durable;
 mod fold;
 mod happened;
+mod generator;
 mod ids;
 mod keys;
+mod meta;
 mod money;
 mod once;
 mod origin;
@@ -30,15 +32,18 @@ mod stock;
 mod table;
 mod tally;
 
+pub use happened::seen;
+pub use meta::about_the_run;
 pub use table::CHECKS;
 pub use tally::{About, Tally, Violation};
 
 use crate::evidence::{Evidence, Source, View};
 use crate::plan::Plan;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// What a check, or all of them together, say.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Verdict {
     /// Not due in this run, which was known before it began.
@@ -70,6 +75,10 @@ pub enum Class {
     Shop,
     /// The run is worth nothing: exit code 114.
     Run,
+    /// Telemetry does not say what happened: exit code 113.
+    Telemetry,
+    /// The harness itself is wrong: exit code 109.
+    Harness,
 }
 
 /// A check with its promise and its function.
@@ -90,7 +99,7 @@ pub struct Check {
 }
 
 /// What one check found.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Finding {
     /// Its short name: `S1`.
     pub id: String,

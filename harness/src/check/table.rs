@@ -1,7 +1,7 @@
 //! All checks, in the order of the report.
 
 use super::{Check, Class};
-use super::{agreement, amounts, carried, causes, compensation, delivered, drained, durable, fold, happened, ids, keys};
+use super::{agreement, amounts, carried, causes, compensation, delivered, drained, durable, fold, generator, happened, ids, keys};
 use super::{money, once, origin, poison, price, progress, recovery, session, settled, steps, stock};
 use crate::evidence::Source::{
     Charges, DeadLetters, Faults, History, InboxOrders, InboxPayments, InboxProducts, LogOrders, LogPayments,
@@ -127,4 +127,6 @@ pub const CHECKS: &[Check] = &[
         Run, [Faults Orders Charges InboxOrders InboxProducts InboxPayments], with_faults, happened::faults),
     check!("V2" "stories told", "each planned story happened",
         Run, [History Orders], with_stories, happened::stories),
+    check!("V7" "generator", "the load was sent as planned: whole, and on time",
+        Run, [History], with_orders, generator::judge),
 ];

@@ -2,13 +2,14 @@
 
 use crate::evidence::{OrderNo, ProductNo, View};
 use contract::{OrderId, ProductId};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The most violations that a finding quotes.
 const SAMPLE: usize = 8;
 
 /// What a violation is about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub enum About {
     /// An order.
@@ -20,7 +21,7 @@ pub enum About {
 }
 
 /// Something that must not be.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Violation {
     /// What it is about.
     pub about: About,
