@@ -7,6 +7,7 @@
 pub mod check;
 pub mod client;
 pub mod evidence;
+pub mod faults;
 pub mod history;
 pub mod load;
 mod progress;

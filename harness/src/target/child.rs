@@ -169,6 +169,10 @@ impl Child {
         self.process.as_mut().ok_or_else(dead)?.ask(command)
     }
 
+    pub(super) fn set_provider(&mut self, settings: ProviderSettings) {
+        self.config.provider = settings;
+    }
+
     pub(super) fn kill(&mut self) {
         self.process = None;
     }

@@ -120,7 +120,10 @@ async fn persist(ctx: &Context, alone: &mut [Box<dyn Queued>]) -> Result<()> {
         match attempt(ctx, alone).await {
             Ok(()) => return Ok(()),
             Err((_, error)) if error.is_conflict() && conflicts < CONFLICTS_MAX => conflicts += 1,
-            Err((_, error)) => return Err(error),
+            Err((_, error)) => {
+                ctx.metrics().note(&error);
+                return Err(error);
+            }
         }
     }
 }
