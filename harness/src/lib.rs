@@ -12,11 +12,10 @@ pub mod faults;
 pub mod history;
 pub mod load;
 pub mod plan;
-//mod progress;
+mod progress;
 pub mod recording;
 pub mod report;
-
-//pub mod run;
-//pub mod target;
+pub mod run;
+pub mod target;
 pub mod threshold;
 pub mod workload;

@@ -9,14 +9,26 @@ macro_rules! say {
 }
 
 mod cli;
+mod judge;
 mod serve;
 
+use harness::report::Exit;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    match cli::parse() {
-        Ok(cli::Command::Run(args)) => cli::run(&args),
-        Ok(cli::Command::Serve(args)) => serve::serve(&args),
-        Err(code) => code,
-    }
+    let command = match cli::parse() {
+        Ok(command) => command,
+        Err(code) => return code,
+    };
+    // A panic of ours must not look like a verdict about the shop.
+    let ended = catch_unwind(AssertUnwindSafe(|| match command {
+        cli::Command::Run(args) => judge::run(*args),
+        cli::Command::Check(args) => judge::check(&args),
+        cli::Command::Serve(args) => serve::serve(&args),
+    }));
+    ended.unwrap_or_else(|_| {
+        eprintln!("crashcart: this is a bug in crashcart, and no verdict about the shop");
+        ExitCode::from(Exit::Harness.code())
+    })
 }

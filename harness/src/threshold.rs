@@ -65,33 +65,56 @@ fn parse(text: &str) -> Option<Threshold> {
     let (left, right) = compact.split_at(at);
     let is_below = right.starts_with('<');
     let right = &right[1..];
-    let (includes, right) = right.strip_prefix('=').map_or((false, right), |right| (true, right));
+    let (includes, right) = right
+        .strip_prefix('=')
+        .map_or((false, right), |right| (true, right));
     let names = [
         ("accept-raw", Metric::AcceptRaw),
         ("accept", Metric::Accept),
         ("settle", Metric::Settle),
         ("generator", Metric::Late),
     ];
-    let (metric, statistic) = names.into_iter().find_map(|(name, metric)| Some((metric, left.strip_prefix(name)?)))?;
+    let (metric, statistic) = names
+        .into_iter()
+        .find_map(|(name, metric)| Some((metric, left.strip_prefix(name)?)))?;
     let statistic = match statistic {
         "max" => Statistic::Max,
         "count" => Statistic::Count,
         other => {
             let percent: f64 = other.strip_prefix("p(")?.strip_suffix(')')?.parse().ok()?;
-            Statistic::Quantile(Some(percent / 100.0).filter(|quantile| (0.0..1.0).contains(quantile))?)
+            Statistic::Quantile(
+                Some(percent / 100.0).filter(|quantile| (0.0..1.0).contains(quantile))?,
+            )
         }
     };
     let (number, factor) = match statistic {
         Statistic::Count => (right, 1.0),
-        _ => right.strip_suffix("ms").map(|ms| (ms, 1.0)).or_else(|| Some((right.strip_suffix('s')?, 1_000.0)))?,
+        _ => right
+            .strip_suffix("ms")
+            .map(|ms| (ms, 1.0))
+            .or_else(|| Some((right.strip_suffix('s')?, 1_000.0)))?,
     };
-    let bound = number.parse::<f64>().ok().filter(|number| number.is_finite() && *number >= 0.0)? * factor;
-    Some(Threshold { text: text.to_owned(), metric, statistic, is_below, includes, bound })
+    let bound = number
+        .parse::<f64>()
+        .ok()
+        .filter(|number| number.is_finite() && *number >= 0.0)?
+        * factor;
+    Some(Threshold {
+        text: text.to_owned(),
+        metric,
+        statistic,
+        is_below,
+        includes,
+        bound,
+    })
 }
 
 impl Threshold {
     /// Whether it held.
-    #[expect(clippy::cast_precision_loss, reason = "milliseconds and counts for people")]
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "milliseconds and counts for people"
+    )]
     pub fn judge(&self, figures: &Figures) -> Judged {
         let (histogram, late) = match self.metric {
             Metric::Accept => (Some(&figures.accept_us), None),
@@ -102,7 +125,9 @@ impl Threshold {
         let was = match (self.statistic, histogram, late) {
             (Statistic::Count, Some(histogram), _) => histogram.len() as f64,
             (Statistic::Max, Some(histogram), _) => histogram.max() as f64 / 1e3,
-            (Statistic::Quantile(quantile), Some(histogram), _) => histogram.value_at_quantile(quantile) as f64 / 1e3,
+            (Statistic::Quantile(quantile), Some(histogram), _) => {
+                histogram.value_at_quantile(quantile) as f64 / 1e3
+            }
             (statistic, None, late) => of_latency(statistic, late.unwrap_or_default()),
         };
         let held = match (self.is_below, self.includes) {
@@ -111,8 +136,16 @@ impl Threshold {
             (false, false) => was > self.bound,
             (false, true) => was >= self.bound,
         };
-        let unit = if self.statistic == Statistic::Count { "" } else { " ms" };
-        Judged { threshold: self.text.clone(), held, was: format!("{was:.1}{unit}") }
+        let unit = if self.statistic == Statistic::Count {
+            ""
+        } else {
+            " ms"
+        };
+        Judged {
+            threshold: self.text.clone(),
+            held,
+            was: format!("{was:.1}{unit}"),
+        }
     }
 
     /// As it was asked for.
@@ -139,10 +172,24 @@ mod tests {
 
     #[test]
     fn a_threshold_is_read_or_refused_with_its_form() {
-        for good in ["accept p(99)<10ms", "settle p(99.9) <= 2s", "settle max<3s", "accept count>=1000", "generator p(99)<1ms"] {
+        for good in [
+            "accept p(99)<10ms",
+            "settle p(99.9) <= 2s",
+            "settle max<3s",
+            "accept count>=1000",
+            "generator p(99)<1ms",
+        ] {
             assert!(good.parse::<Threshold>().is_ok(), "{good}");
         }
-        for bad in ["", "accept", "accept<10ms", "accept p(100)<1ms", "accept p(99)<10", "pay p(9)<1ms", "settle max<-1s"] {
+        for bad in [
+            "",
+            "accept",
+            "accept<10ms",
+            "accept p(100)<1ms",
+            "accept p(99)<10",
+            "pay p(9)<1ms",
+            "settle max<-1s",
+        ] {
             assert!(bad.parse::<Threshold>().is_err(), "{bad}");
         }
     }

@@ -12,7 +12,11 @@ const DROPPED_PER_THOUSAND: u64 = 1;
 pub(super) fn judge(view: &View<'_>) -> Tally {
     let load = &view.plan.load;
     let mut accept_us = crate::load::histogram();
-    for did in view.history.iter().filter(|did| did.act == Act::Place && did.end == End::Ok) {
+    for did in view
+        .history
+        .iter()
+        .filter(|did| did.act == Act::Place && did.end == End::Ok)
+    {
         accept_us.saturating_record(u64::try_from(did.end_us - did.due_us).unwrap_or(0));
     }
     let accept_ms_p99 = crate::report::Latency::of(&accept_us).ms_p99;
@@ -29,7 +33,10 @@ pub(super) fn judge(view: &View<'_>) -> Tally {
     }));
     let too_many = load.dropped * 1_000 > load.offered * DROPPED_PER_THOUSAND;
     tally.look(too_many.then(|| {
-        Violation::run(format!("{} of {} starts were dropped: a lower -r says more", load.dropped, load.offered))
+        Violation::run(format!(
+            "{} of {} starts were dropped: a lower -r says more",
+            load.dropped, load.offered
+        ))
     }));
     tally
 }

@@ -9,7 +9,12 @@ use contract::{EventType, Reason};
 
 /// The findings about a run that has been judged.
 pub fn about_the_run(evidence: &Evidence, findings: &[Finding]) -> Vec<Finding> {
-    vec![nothing_unseen(findings), sometimes(evidence), grid(evidence), spoiled(evidence)]
+    vec![
+        nothing_unseen(findings),
+        sometimes(evidence),
+        grid(evidence),
+        spoiled(evidence),
+    ]
 }
 
 fn finding(id: &str, name: &str, evaluated: usize) -> Finding {
@@ -29,25 +34,47 @@ fn finding(id: &str, name: &str, evaluated: usize) -> Finding {
 
 /// V3
 fn nothing_unseen(findings: &[Finding]) -> Finding {
-    let due = findings.iter().filter(|finding| finding.verdict != Verdict::NotApplicable);
-    let blind: Vec<&str> =
-        due.clone().filter(|finding| finding.verdict == Verdict::Unknown).map(|finding| finding.id.as_str()).collect();
+    let due = findings
+        .iter()
+        .filter(|finding| finding.verdict != Verdict::NotApplicable);
+    let blind: Vec<&str> = due
+        .clone()
+        .filter(|finding| finding.verdict == Verdict::Unknown)
+        .map(|finding| finding.id.as_str())
+        .collect();
     let mut all = finding("V3", "nothing unseen", due.count());
     if all.evaluated == 0 || !blind.is_empty() {
         all.verdict = Verdict::Unknown;
-        all.why = Some(format!("due, and without evidence: {}", if blind.is_empty() { "all" } else { "" }) + &blind.join(", "));
+        all.why = Some(
+            format!(
+                "due, and without evidence: {}",
+                if blind.is_empty() { "all" } else { "" }
+            ) + &blind.join(", "),
+        );
     }
     all
 }
 
 /// V4
 fn sometimes(evidence: &Evidence) -> Finding {
-    let repeated = evidence.applied.iter().filter(|applied| applied.seen > 1).count();
+    let repeated = evidence
+        .applied
+        .iter()
+        .filter(|applied| applied.seen > 1)
+        .count();
     let out_of_stock = evidence.said.iter().filter(|said| {
         said.kind == EventType::ReservationFailed && said.reason == Some(Reason::OutOfStock)
     });
-    let last_unit = evidence.steps.iter().filter(|step| step.available_after == 0).count();
-    let unknown = evidence.history.iter().filter(|did| did.end == crate::evidence::End::Unknown).count();
+    let last_unit = evidence
+        .steps
+        .iter()
+        .filter(|step| step.available_after == 0)
+        .count();
+    let unknown = evidence
+        .history
+        .iter()
+        .filter(|did| did.end == crate::evidence::End::Unknown)
+        .count();
     let goals = [
         (repeated, "a repeated delivery was absorbed"),
         (out_of_stock.count(), "an order came too late for the stock"),
@@ -57,21 +84,31 @@ fn sometimes(evidence: &Evidence) -> Finding {
     let mut all = finding("V4", "sometimes", goals.len());
     all.notes = goals
         .iter()
-        .map(|(times, goal)| if *times == 0 { format!("never: {goal}") } else { format!("{times} times: {goal}") })
+        .map(|(times, goal)| {
+            if *times == 0 {
+                format!("never: {goal}")
+            } else {
+                format!("{times} times: {goal}")
+            }
+        })
         .collect();
     all
 }
 
 /// V5
 fn grid(evidence: &Evidence) -> Finding {
-    let kinds = FaultKind::ALL.into_iter().filter(|kind| kind.has_service());
-    let cells: Vec<(FaultKind, Service)> =
-        kinds.flat_map(|kind| Service::ALL.map(|service| (kind, service))).collect();
+    let kinds = FaultKind::ALL
+        .into_iter()
+        .filter(|kind| kind.is_at_a_service());
+    let cells: Vec<(FaultKind, Service)> = kinds
+        .flat_map(|kind| Service::ALL.map(|service| (kind, service)))
+        .collect();
     let reached = |(kind, service): &&(FaultKind, Service)| {
-        evidence
-            .faults
-            .iter()
-            .any(|fault| fault.kind == *kind && fault.service.as_deref() == Some(service.as_str()) && fault.fired_us.is_some())
+        evidence.faults.iter().any(|fault| {
+            fault.kind == *kind
+                && fault.service.as_deref() == Some(service.as_str())
+                && fault.fired_us.is_some()
+        })
     };
     let met = cells.iter().filter(reached).count();
     let mut all = finding("V5", "faults by service", cells.len());
@@ -84,8 +121,13 @@ fn grid(evidence: &Evidence) -> Finding {
             .filter(|cell| !reached(cell))
             .map(|(kind, service)| format!("{}/{}", kind.as_str(), service.as_str()))
             .collect();
-        let rest = if rest.is_empty() { String::new() } else { format!("; not met in this run: {}", rest.join(" ")) };
-        all.notes.push(format!("{met} of {} cells met{rest}", cells.len()));
+        let rest = if rest.is_empty() {
+            String::new()
+        } else {
+            format!("; not met in this run: {}", rest.join(" "))
+        };
+        all.notes
+            .push(format!("{met} of {} cells met{rest}", cells.len()));
     }
     all
 }
@@ -93,7 +135,11 @@ fn grid(evidence: &Evidence) -> Finding {
 /// V6
 fn spoiled(evidence: &Evidence) -> Finding {
     let proof = corrupt::prove(evidence, evidence.plan.seed);
-    let mut all = finding("V6", "spoiled copies", proof.seen.len() + proof.unseen.len());
+    let mut all = finding(
+        "V6",
+        "spoiled copies",
+        proof.seen.len() + proof.unseen.len(),
+    );
     if proof.seen.is_empty() && proof.unseen.is_empty() {
         all.verdict = Verdict::Unknown;
         all.why = Some("there was nothing to spoil".to_owned());

@@ -6,12 +6,10 @@
 
 pub mod ask;
 mod figures;
-pub(crate) mod old;
 mod pacer;
 mod script;
 
 pub use figures::{Look, Progress, Sent, histogram};
-pub use old::{Planned, place};
 
 use crate::client::Client;
 use crate::history::Operation;

@@ -48,13 +48,23 @@ impl Exit {
 
 /// How a run ends that came to findings.
 pub fn exit(findings: &[Finding], thresholds: &[Judged]) -> Exit {
-    let violated = |class| findings.iter().any(|finding| finding.verdict == Verdict::Invalid && self::class(&finding.id) == class);
-    let none_due = findings.iter().all(|finding| finding.verdict == Verdict::NotApplicable);
+    let violated = |class| {
+        findings
+            .iter()
+            .any(|finding| finding.verdict == Verdict::Invalid && self::class(&finding.id) == class)
+    };
+    let none_due = findings
+        .iter()
+        .all(|finding| finding.verdict == Verdict::NotApplicable);
     if violated(Class::Harness) {
         Exit::Harness
     } else if violated(Class::Shop) {
         Exit::Invalid
-    } else if none_due || findings.iter().any(|finding| finding.verdict == Verdict::Unknown) {
+    } else if none_due
+        || findings
+            .iter()
+            .any(|finding| finding.verdict == Verdict::Unknown)
+    {
         Exit::Unknown
     } else if violated(Class::Run) {
         Exit::RunInvalid

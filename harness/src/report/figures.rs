@@ -26,7 +26,10 @@ pub struct Latency {
 
 impl Latency {
     /// The latency in a histogram of microseconds.
-    #[expect(clippy::cast_precision_loss, reason = "2^53 microseconds are 285 years")]
+    #[expect(
+        clippy::cast_precision_loss,
+        reason = "2^53 microseconds are 285 years"
+    )]
     pub fn of(us: &Histogram<u64>) -> Self {
         let ms = |us: u64| us as f64 / 1e3;
         Self {
@@ -108,15 +111,29 @@ impl Figures {
             failed_share: failed as f64 / load.offered.max(1) as f64,
         };
         let us = |us: i64| u64::try_from(us).unwrap_or(0);
-        for did in view.history.iter().filter(|did| did.act == Act::Place && did.end == End::Ok) {
-            figures.accept_us.saturating_record(us(did.end_us - did.due_us));
-            figures.accept_raw_us.saturating_record(us(did.end_us - did.start_us));
+        for did in view
+            .history
+            .iter()
+            .filter(|did| did.act == Act::Place && did.end == End::Ok)
+        {
+            figures
+                .accept_us
+                .saturating_record(us(did.end_us - did.due_us));
+            figures
+                .accept_raw_us
+                .saturating_record(us(did.end_us - did.start_us));
         }
         for row in view.orders.iter().filter(|row| row.settled_us > 0) {
             // What other runs left in the same data is judged too, but it is not in this run's figures.
-            let due_us = view.did_of(row.order).filter(|did| did.act == Act::Place).map(|did| did.due_us).min();
+            let due_us = view
+                .did_of(row.order)
+                .filter(|did| did.act == Act::Place)
+                .map(|did| did.due_us)
+                .min();
             if let Some(due_us) = due_us {
-                figures.settle_us.saturating_record(us(row.settled_us - due_us));
+                figures
+                    .settle_us
+                    .saturating_record(us(row.settled_us - due_us));
             }
         }
         figures
@@ -126,7 +143,11 @@ impl Figures {
 /// Orders by how they ended.
 pub(super) fn outcomes(view: &View<'_>) -> BTreeMap<String, u64> {
     let mut outcomes = BTreeMap::new();
-    for row in view.orders.iter().filter(|row| row.created_us >= view.plan.began_us) {
+    for row in view
+        .orders
+        .iter()
+        .filter(|row| row.created_us >= view.plan.began_us)
+    {
         let reason = row.reason.map_or("", Reason::as_str);
         let outcome = format!("{} {reason}", row.status.as_str());
         *outcomes.entry(outcome.trim_end().to_owned()).or_default() += 1;

@@ -2,7 +2,9 @@
 
 use super::Report;
 use crate::check::{Finding, Verdict};
-use quick_junit::{NonSuccessKind, Report as Xml, SerializeError, TestCase, TestCaseStatus, TestSuite};
+use quick_junit::{
+    NonSuccessKind, Report as Xml, SerializeError, TestCase, TestCaseStatus, TestSuite,
+};
 
 /// The report as JUnit XML: one test case a check.
 ///
@@ -11,7 +13,10 @@ use quick_junit::{NonSuccessKind, Report as Xml, SerializeError, TestCase, TestC
 pub fn junit(report: &Report) -> Result<String, SerializeError> {
     let mut suite = TestSuite::new(&report.summary.run);
     for finding in &report.summary.checks {
-        let mut case = TestCase::new(format!("{} {}", finding.id, finding.name), status(report, finding));
+        let mut case = TestCase::new(
+            format!("{} {}", finding.id, finding.name),
+            status(report, finding),
+        );
         case.set_classname("crashcart.check");
         suite.add_test_case(case);
     }
@@ -45,10 +50,20 @@ fn status(report: &Report, finding: &Finding) -> TestCaseStatus {
         }
         Verdict::Invalid => {
             let mut status = TestCaseStatus::non_success(NonSuccessKind::Failure);
-            let first = finding.sample.first().map_or("", |violation| &violation.what);
-            status.set_message(format!("{} of {} violate it: {first}", finding.violations, finding.evaluated));
+            let first = finding
+                .sample
+                .first()
+                .map_or("", |violation| &violation.what);
+            status.set_message(format!(
+                "{} of {} violate it: {first}",
+                finding.violations, finding.evaluated
+            ));
             let told = report.told.get(&finding.id).map_or("", String::as_str);
-            let all: Vec<&str> = finding.sample.iter().map(|violation| violation.what.as_str()).collect();
+            let all: Vec<&str> = finding
+                .sample
+                .iter()
+                .map(|violation| violation.what.as_str())
+                .collect();
             status.set_description(format!("{}\n\n{told}", all.join("\n")));
             status
         }

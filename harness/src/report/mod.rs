@@ -81,29 +81,50 @@ pub struct Report {
 }
 
 /// Judges `evidence` and says what it comes to. `trace` finds the trace of an order.
-pub fn report(evidence: &Evidence, thresholds: &[Threshold], trace: impl Fn(OrderId) -> Option<String>) -> Report {
+pub fn report(
+    evidence: &Evidence,
+    thresholds: &[Threshold],
+    trace: impl Fn(OrderId) -> Option<String>,
+) -> Report {
     let view = View::new(evidence);
     let mut checks = check::judge(evidence);
     checks.extend(check::about_the_run(evidence, &checks));
     let summary = summary(&view, checks, thresholds);
     let mut told = BTreeMap::new();
-    for finding in summary.checks.iter().filter(|finding| finding.verdict == Verdict::Invalid).take(TIMELINES) {
+    for finding in summary
+        .checks
+        .iter()
+        .filter(|finding| finding.verdict == Verdict::Invalid)
+        .take(TIMELINES)
+    {
         let quoted = finding.worst.iter().chain(&finding.sample);
-        let order = quoted.into_iter().find_map(|violation| match violation.about {
-            About::Order(id) => Some(id),
-            About::Product(_) | About::Run => None,
-        });
+        let order = quoted
+            .into_iter()
+            .find_map(|violation| match violation.about {
+                About::Order(id) => Some(id),
+                About::Product(_) | About::Run => None,
+            });
         if let Some(id) = order {
-            told.insert(finding.id.clone(), timeline(&view, id, trace(id).as_deref()));
+            told.insert(
+                finding.id.clone(),
+                timeline(&view, id, trace(id).as_deref()),
+            );
         }
     }
-    Report { summary, told, recording: None }
+    Report {
+        summary,
+        told,
+        recording: None,
+    }
 }
 
 fn summary(view: &View<'_>, checks: Vec<Finding>, thresholds: &[Threshold]) -> Summary {
     let plan = &view.plan;
     let figures = figures::Figures::of(view);
-    let thresholds: Vec<Judged> = thresholds.iter().map(|threshold| threshold.judge(&figures)).collect();
+    let thresholds: Vec<Judged> = thresholds
+        .iter()
+        .map(|threshold| threshold.judge(&figures))
+        .collect();
     let exit = exit(&checks, &thresholds);
     Summary {
         schema: SCHEMA,

@@ -23,7 +23,12 @@ const ROWS_MAX: usize = 40;
 
 /// Tells everything that is known about an order, in the order of time, with the faults at that time.
 pub fn timeline(view: &View<'_>, id: OrderId, trace: Option<&str>) -> String {
-    let Some(order) = view.names.orders.find(id.0).map(crate::evidence::OrderNo::at) else {
+    let Some(order) = view
+        .names
+        .orders
+        .find(id.0)
+        .map(crate::evidence::OrderNo::at)
+    else {
         return String::new();
     };
     let mut rows: Vec<(i64, Column, String)> = Vec::new();
@@ -50,13 +55,28 @@ pub fn timeline(view: &View<'_>, id: OrderId, trace: Option<&str>) -> String {
     rows.sort_by_key(|(at_us, column, _)| (*at_us, *column));
     let mut text = table(&rows);
     if let Some(row) = view.order(order) {
-        let reason = row.reason.map_or(String::new(), |reason| format!(" as {}", reason.as_str()));
-        let payment = view.payments_of(order).next().map_or("none", |payment| payment.status.as_str());
-        let reservation = view.reservations_of(order).next().map_or("none", |line| line.status.as_str());
+        let reason = row
+            .reason
+            .map_or(String::new(), |reason| format!(" as {}", reason.as_str()));
+        let payment = view
+            .payments_of(order)
+            .next()
+            .map_or("none", |payment| payment.status.as_str());
+        let reservation = view
+            .reservations_of(order)
+            .next()
+            .map_or("none", |line| line.status.as_str());
         let status = row.status.as_str();
-        line(&mut text, "in the end", &format!("order {status}{reason}, reservation {reservation}, payment {payment}"));
+        line(
+            &mut text,
+            "in the end",
+            &format!("order {status}{reason}, reservation {reservation}, payment {payment}"),
+        );
     }
-    let span = rows.first().map(|row| row.0).zip(rows.last().map(|row| row.0));
+    let span = rows
+        .first()
+        .map(|row| row.0)
+        .zip(rows.last().map(|row| row.0));
     line(&mut text, "faults then", &faults(view, span));
     line(&mut text, "trace", trace.unwrap_or("not recorded"));
     text
@@ -74,7 +94,11 @@ fn table(rows: &[(i64, Column, String)]) -> String {
     for (at_us, column, what) in rows.iter().take(ROWS_MAX) {
         let us = at_us - began_us;
         let before = " ".repeat((WIDTH + 2) * *column as usize);
-        let _ = writeln!(text, "{:>11}  {before}{what}", format!("{}.{}", us / 1_000, us % 1_000 / 100));
+        let _ = writeln!(
+            text,
+            "{:>11}  {before}{what}",
+            format!("{}.{}", us / 1_000, us % 1_000 / 100)
+        );
     }
     if rows.len() > ROWS_MAX {
         let _ = writeln!(text, "{:>11}  and {} more", "", rows.len() - ROWS_MAX);
@@ -92,7 +116,12 @@ fn asked(view: &View<'_>, did: &Did) -> String {
         Act::Read => "GET".to_owned(),
         Act::CreateProduct => "POST a product".to_owned(),
         Act::Place | Act::PlaceBadly => {
-            let units: u64 = did.items.of(&view.items).iter().map(|item| u64::from(item.quantity)).sum();
+            let units: u64 = did
+                .items
+                .of(&view.items)
+                .iter()
+                .map(|item| u64::from(item.quantity))
+                .sum();
             format!("POST {units} ({story})")
         }
     }
@@ -112,9 +141,17 @@ fn answered(did: &Did) -> String {
 
 fn told(view: &View<'_>, said: &Said) -> String {
     let kind = said.kind.as_str();
-    let mut text = kind.split_once('.').map_or(kind, |(_, what)| what).to_owned();
+    let mut text = kind
+        .split_once('.')
+        .map_or(kind, |(_, what)| what)
+        .to_owned();
     if said.kind == EventType::ReservationCreated {
-        let units: u64 = said.lines.of(&view.steps).iter().map(|step| u64::from(step.quantity)).sum();
+        let units: u64 = said
+            .lines
+            .of(&view.steps)
+            .iter()
+            .map(|step| u64::from(step.quantity))
+            .sum();
         let _ = write!(text, " {units}");
     }
     if said.amount > 0 && said.reason.is_none() && said.kind != EventType::ReservationCreated {
@@ -145,11 +182,18 @@ fn faults(view: &View<'_>, span: Option<(i64, i64)>) -> String {
     let on = view.faults.iter().filter_map(|fault| {
         let (fired, healed) = (fault.fired_us?, fault.healed_us?);
         (fired <= to && fault.recovered_us.unwrap_or(healed) >= from).then(|| {
-            let at = fault.service.as_deref().map_or(String::new(), |service| format!(" at {service}"));
+            let at = fault
+                .service
+                .as_deref()
+                .map_or(String::new(), |service| format!(" at {service}"));
             let [begin, end] = [fired, healed].map(|at_us| seconds(at_us - view.plan.load_from_us));
             format!("{}{at} ({begin} to {end} s)", fault.kind.as_str())
         })
     });
     let on: Vec<String> = on.collect();
-    if on.is_empty() { "none".to_owned() } else { on.join(", ") }
+    if on.is_empty() {
+        "none".to_owned()
+    } else {
+        on.join(", ")
+    }
 }

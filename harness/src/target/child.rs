@@ -34,6 +34,7 @@ struct ChildConfig {
     port: Option<u16>,
     addresses: Option<Addresses>,
     tap_max: i64,
+    planted: Option<contract::Bug>,
 }
 
 impl ChildConfig {
@@ -48,6 +49,7 @@ impl ChildConfig {
             port: config.port,
             addresses: config.addresses,
             tap_max: config.tap_max,
+            planted: config.planted,
         }
     }
 
@@ -74,6 +76,7 @@ impl ChildConfig {
             port: self.port,
             addresses: self.addresses,
             tap_max: self.tap_max,
+            planted: self.planted,
         }
     }
 }
@@ -167,6 +170,10 @@ impl Child {
     pub(super) fn obey(&mut self, command: &Command) -> Result<Answer, ShopError> {
         let dead = || ShopError::NoAnswer("it was killed".to_owned());
         self.process.as_mut().ok_or_else(dead)?.ask(command)
+    }
+
+    pub(super) fn set_provider(&mut self, settings: ProviderSettings) {
+        self.config.provider = settings;
     }
 
     pub(super) fn kill(&mut self) {

@@ -1,13 +1,13 @@
 //! The shop under test as the harness sees it: four addresses, a state of rest, and tables to read.
 
 pub mod child;
+mod metrics;
 mod shop;
 
+pub use self::metrics::Metrics;
 pub use self::shop::{Place, Shop, ShopError};
 
 use crate::client::{Call, Client, ClientError};
-use crate::evidence::{Evidence, Operation, Unreadable};
-use crate::progress;
 use ::shop::Addresses;
 use hyper::StatusCode;
 use std::collections::BTreeMap;
@@ -15,8 +15,10 @@ use std::time::{Duration, Instant};
 
 /// How long one request may take before its outcome is unknown; exports included.
 const PATIENCE: Duration = Duration::from_secs(30);
-/// How long the shop may go without settling anything before it is judged as it stands.
+/// How long the shop may stand still before it is judged as it stands.
 const STUCK_AFTER: Duration = Duration::from_secs(30);
+/// How long it may go on without coming to rest.
+const REST_MAX: Duration = Duration::from_secs(180);
 /// Between two looks at whether anything moves.
 const LOOK: Duration = Duration::from_millis(500);
 
@@ -43,62 +45,65 @@ impl Target {
     }
 
     /// Waits until nothing moves: logs published and queues empty twice, half a second apart, and no saga open.
-    /// A saga that stays open for long is stuck: that is a finding, not a reason to wait for ever.
+    /// What stays as it is for long is stuck: that is a finding, not a reason to wait for ever.
     ///
     /// # Errors
-    /// When something still moves although nothing has settled for long.
-    pub async fn at_rest(&self) -> Result<(), Unreadable> {
-        let (mut quiet, mut open, mut since) = (0, None, Instant::now());
+    /// When something still moves after the longest time.
+    pub async fn at_rest(&self) -> Result<(), String> {
+        let began = Instant::now();
+        let (mut quiet, mut last, mut since) = (0, None, Instant::now());
         loop {
-            let now_open = progress::open_sagas(&self.client("orders")).await;
-            if now_open != open {
-                (open, since) = (now_open, Instant::now());
-            }
-            let stuck = since.elapsed() > STUCK_AFTER;
-            quiet = if self.is_quiet().await { quiet + 1 } else { 0 };
-            if quiet >= 2 && (open == Some(0) || stuck) {
+            let now = self.moving().await;
+            quiet = if now == Some(Moving::default()) {
+                quiet + 1
+            } else {
+                0
+            };
+            if quiet >= 2 {
                 return Ok(());
             }
-            if stuck {
-                let why =
-                    format!("the shop did not come to rest: nothing settled for {STUCK_AFTER:?}");
-                return Err(Unreadable(why));
+            if now != last {
+                (last, since) = (now, Instant::now());
             }
-            tokio::time::sleep(LOOK).await;
+            let stands_still = since.elapsed() > STUCK_AFTER;
+            match last {
+                Some(_) if stands_still => return Ok(()),
+                None if stands_still => {
+                    return Err(format!("the shop did not answer for {STUCK_AFTER:?}"));
+                }
+                _ if began.elapsed() > REST_MAX => {
+                    return Err(format!("the shop did not come to rest within {REST_MAX:?}"));
+                }
+                _ => tokio::time::sleep(LOOK).await,
+            }
         }
     }
 
-    async fn is_quiet(&self) -> bool {
-        for client in self.clients.values() {
+    /// What still has to move; none when somebody does not answer.
+    async fn moving(&self) -> Option<Moving> {
+        let orders = Metrics::read(self.clients.get("orders")?).await?;
+        let mut moving = Moving {
+            open: orders.sum("crashcart_sagas_in_flight")?,
+            ..Moving::default()
+        };
+        for (service, client) in &self.clients {
             let Ok((StatusCode::OK, body)) = client.send(Call::get("/api/v1/queues")).await else {
-                return false;
+                return None;
             };
-            let counts: serde_json::Value = serde_json::from_slice(&body).unwrap_or_default();
+            let counts: serde_json::Value = serde_json::from_slice(&body).ok()?;
             if !nothing_moves(&counts) {
-                return false;
+                moving.queues.push((service, counts.to_string()));
             }
         }
-        true
+        Some(moving)
     }
+}
 
-    /// Reads all tables. Those of different services can be compared only when nothing is on its way between
-    /// them, so without rest there is no evidence.
-    pub async fn evidence(
-        &self,
-        history: Vec<Operation>,
-        at_rest: Result<(), Unreadable>,
-    ) -> Evidence {
-        Evidence::collect(Ok(history), |service, path| {
-            let (client, at_rest) = (self.client(service), at_rest.clone());
-            async move {
-                at_rest.map_err(|Unreadable(why)| why)?;
-                export(&client, path)
-                    .await
-                    .map_err(|error| error.to_string())
-            }
-        })
-        .await
-    }
+/// What still has to move.
+#[derive(Debug, Default, PartialEq)]
+struct Moving {
+    open: u64,
+    queues: Vec<(&'static str, String)>,
 }
 
 /// Whether the answer of `/api/v1/queues` says that nothing waits, is out, is put off, or is unpublished.

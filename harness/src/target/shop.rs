@@ -3,7 +3,7 @@
 //! Everything here blocks, some of it for seconds; a runtime that must not wait asks on another thread.
 
 use super::child::Child;
-use ::shop::{Addresses, Answer, Command, Embedded, EmbeddedConfig, StartError};
+use ::shop::{Addresses, Answer, Command, Embedded, EmbeddedConfig, ProviderSettings, StartError};
 use std::path::PathBuf;
 
 /// Where a shop runs.
@@ -92,6 +92,13 @@ impl Shop {
                 child.kill();
                 Ok(())
             }
+        }
+    }
+
+    /// How the provider of a child behaves from its next start on; in this process it does not start again.
+    pub fn set_provider(&mut self, settings: ProviderSettings) {
+        if let Self::Child(child) = self {
+            child.set_provider(settings);
         }
     }
 

@@ -121,7 +121,10 @@ async fn persist(ctx: &Context, alone: &mut Vec<Box<dyn Queued>>) -> Result<()> 
         match attempt(ctx, alone).await {
             Ok(()) => return Ok(()),
             Err((_, error)) if error.is_conflict() && conflicts < CONFLICTS_MAX => conflicts += 1,
-            Err((_, error)) => return Err(error),
+            Err((_, error)) => {
+                ctx.metrics().note(&error);
+                return Err(error);
+            }
         }
     }
 }

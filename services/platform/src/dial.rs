@@ -33,8 +33,8 @@ pub struct FaultSettings {
     pub delay_ms: u64,
     /// Whether each delivered batch is shuffled.
     pub reorder: bool,
-    /// The share of transactions that fail: as they begin, at a statement, before the commit, or after it, when
-    /// the outcome is unknown. One that only reads has no commit.
+    /// The share of transactions that write and fail: as they begin, at a statement, before the commit, or after
+    /// it, when the outcome is unknown.
     pub store_error_rate: f64,
     /// How long each transaction that writes waits before it begins.
     pub store_slow_ms: u64,

@@ -1,0 +1,100 @@
+//! What to run.
+
+use super::RunError;
+use crate::faults::FaultKind;
+use crate::history::Story;
+use crate::target::Place;
+use crate::threshold::Threshold;
+use contract::Bug;
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// What to run.
+#[derive(Debug, Clone)]
+pub struct RunConfig {
+    /// A CSV file of orders; the real orders that come with crashcart if not given.
+    pub orders: Option<PathBuf>,
+    /// Orders a second, on average.
+    pub rate: f64,
+    /// How long to send; until each order was sent once if not given.
+    pub duration: Option<Duration>,
+    /// The stories to tell beside the real orders.
+    pub stories: BTreeSet<Story>,
+    /// What goes wrong; none: everything that can.
+    pub faults: Option<Vec<FaultKind>>,
+    /// How much of what the real orders need is in stock, in percent.
+    pub stock_percent: u32,
+    /// Where ids and chance come from.
+    pub seed: u64,
+    /// Where the shop runs.
+    pub place: Place,
+    /// Where the databases are, to be kept; a temporary directory if not given.
+    pub data: Option<PathBuf>,
+    /// Where recordings go.
+    pub runs: PathBuf,
+    /// What the run must reach besides being right.
+    pub thresholds: Vec<Threshold>,
+    /// A bug to switch on; of no effect in a build without the feature `planted`.
+    pub planted: Option<Bug>,
+    /// Which log lines are written, in the syntax of `RUST_LOG`.
+    pub log_filter: String,
+    /// Whether to show nothing but the report.
+    pub quiet: bool,
+    /// The command that does it again.
+    pub replay: String,
+}
+
+/// All stories beside the real orders.
+pub fn default_stories() -> BTreeSet<Story> {
+    let own = [Story::Catalogue, Story::Real];
+    Story::ALL
+        .into_iter()
+        .filter(|story| !own.contains(story))
+        .collect()
+}
+
+/// Everything that can go wrong where the shop runs, with the stories that bring it.
+pub fn default_faults(stories: &BTreeSet<Story>, place: &Place) -> Vec<FaultKind> {
+    let is_child = matches!(place, Place::Child { .. });
+    let possible = |kind: &FaultKind| {
+        (is_child || !kind.needs_child())
+            && story(*kind).is_none_or(|story| stories.contains(&story))
+    };
+    FaultKind::ALL.into_iter().filter(possible).collect()
+}
+
+/// The story that brings a fault about.
+const fn story(kind: FaultKind) -> Option<Story> {
+    match kind {
+        FaultKind::UnderMinimum => Some(Story::UnderMinimum),
+        FaultKind::Declines => Some(Story::Declined),
+        FaultKind::OutOfStock => Some(Story::OutOfStock),
+        _ => None,
+    }
+}
+
+impl RunConfig {
+    /// What goes wrong.
+    pub(super) fn fault_kinds(&self) -> Result<Vec<FaultKind>, RunError> {
+        let Some(kinds) = &self.faults else {
+            return Ok(default_faults(&self.stories, &self.place));
+        };
+        for kind in kinds {
+            if kind.needs_child() && self.place == Place::Here {
+                let what = format!(
+                    "--faults {kind}: only a shop in a child process can be killed; add --child"
+                );
+                return Err(RunError::Config(what));
+            }
+            if let Some(story) = story(*kind).filter(|story| !self.stories.contains(story)) {
+                let name = story.as_str();
+                let what = format!(
+                    "--faults {kind}: the workload brings it about; add {name} to --stories"
+                );
+                return Err(RunError::Config(what));
+            }
+        }
+        Ok(kinds.clone())
+    }
+}
