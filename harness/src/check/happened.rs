@@ -2,11 +2,14 @@
 //! A run that passes because nothing went wrong on purpose has proved nothing.
 
 use super::{Tally, Violation};
-use crate::evidence::{Act, Did, End, Item, OrderNo, Rows, View};
+use crate::evidence::{Act, Did, End, Item, OrderNo, Rows, Said, View};
 use crate::faults::{FaultKind, FaultRecord};
 use crate::history::Story;
 use contract::http::{ChargeOutcome, OrderStatus};
-use contract::{Cents, Reason};
+use contract::{Cents, EventType, Reason};
+
+/// How long payments waits for the provider before it asks again.
+const PATIENCE_US: i64 = 1_000_000;
 
 /// V1
 pub(super) fn faults(view: &View<'_>) -> Tally {
@@ -38,7 +41,6 @@ pub(super) fn faults(view: &View<'_>) -> Tally {
                 ))));
             } else {
                 tally.look(None);
-                tally.note(format!("{name}{at}: {how}"));
             }
         }
     }
@@ -78,8 +80,28 @@ pub fn seen(view: &View<'_>, fault: &FaultRecord) -> (u64, String) {
                 .count() as u64;
             (n, format!("{n} messages were delivered more than once"))
         }
+        FaultKind::ProviderTimeouts => {
+            let n = asked_again(view, fault);
+            (n, format!("{n} payments took longer than a second, so the provider was asked again"))
+        }
         _ => (fault.observed, fault.how.clone()),
     }
+}
+
+/// Payments that were made while the fault was on and ended only after the provider's time was over.
+fn asked_again(view: &View<'_>, fault: &FaultRecord) -> u64 {
+    let (Some(fired), Some(healed)) = (fault.fired_us, fault.healed_us) else {
+        return 0;
+    };
+    let made = view.said.iter().filter(|said| {
+        said.kind == EventType::PaymentCreated && (fired..=healed).contains(&said.time_us)
+    });
+    let is_late = |made: &&Said| {
+        let ends = [EventType::PaymentProcessed, EventType::PaymentFailed];
+        let end = view.said_of(made.order).find(|said| ends.contains(&said.kind));
+        end.is_some_and(|end| end.time_us - made.time_us >= PATIENCE_US)
+    };
+    made.filter(is_late).count() as u64
 }
 
 /// V2

@@ -97,38 +97,31 @@ fn sometimes(evidence: &Evidence) -> Finding {
 
 /// V5
 fn grid(evidence: &Evidence) -> Finding {
-    let kinds = FaultKind::ALL
-        .into_iter()
-        .filter(|kind| kind.is_at_a_service());
-    let cells: Vec<(FaultKind, Service)> = kinds
-        .flat_map(|kind| Service::ALL.map(|service| (kind, service)))
-        .collect();
-    let reached = |(kind, service): &&(FaultKind, Service)| {
-        evidence.faults.iter().any(|fault| {
-            fault.kind == *kind
-                && fault.service.as_deref() == Some(service.as_str())
-                && fault.fired_us.is_some()
-        })
-    };
-    let met = cells.iter().filter(reached).count();
-    let mut all = finding("V5", "faults by service", cells.len());
+    let kinds = FaultKind::ALL.into_iter().filter(|kind| kind.is_at_a_service());
+    let mut all = finding("V5", "faults by service", 0);
     if evidence.plan.faults.is_empty() {
         all.verdict = Verdict::NotApplicable;
         all.why = Some("the plan has no faults".to_owned());
-    } else {
-        let rest: Vec<String> = cells
-            .iter()
-            .filter(|cell| !reached(cell))
-            .map(|(kind, service)| format!("{}/{}", kind.as_str(), service.as_str()))
-            .collect();
-        let rest = if rest.is_empty() {
-            String::new()
-        } else {
-            format!("; not met in this run: {}", rest.join(" "))
-        };
-        all.notes
-            .push(format!("{met} of {} cells met{rest}", cells.len()));
+        return all;
     }
+    let met = |kind: FaultKind, service: Service| {
+        let here = evidence.faults.iter().filter(|fault| fault.kind == kind && fault.fired_us.is_some());
+        here.into_iter().any(|fault| fault.service.as_deref() == Some(service.as_str()))
+    };
+    let mut count = 0;
+    let mut unmet = Vec::new();
+    for kind in kinds {
+        let cells = Service::ALL.into_iter().map(|service| (service.as_str(), met(kind, service)));
+        let (reached, left): (Vec<_>, Vec<_>) = cells.partition(|(_, met)| *met);
+        count += reached.len();
+        all.evaluated += Service::ALL.len();
+        let left: Vec<&str> = left.into_iter().map(|(service, _)| service).collect();
+        if !left.is_empty() {
+            unmet.push(format!("{kind} did not meet {}", left.join(", ")));
+        }
+    }
+    all.notes.push(format!("{count} of {} cells met", all.evaluated));
+    all.notes.extend(unmet);
     all
 }
 

@@ -189,11 +189,18 @@ impl Check {
     }
 }
 
-/// The verdict over all findings: invalid before unknown before valid. No findings are unknown, and so are findings
-/// of which none was due.
+/// The verdict over all findings: invalid before unknown before valid. Only a violation about the shop makes it
+/// invalid; a run that is worth nothing, and a harness that is wrong, know nothing. So do findings of which none was
+/// due.
 pub fn overall(findings: &[Finding]) -> Verdict {
-    let worst = findings.iter().map(|finding| finding.verdict).max();
-    worst
-        .filter(|verdict| *verdict != Verdict::NotApplicable)
-        .unwrap_or(Verdict::Unknown)
+    let said = findings.iter().map(|finding| match (finding.verdict, class(&finding.id)) {
+        (Verdict::Invalid, Class::Run | Class::Harness) => Verdict::Unknown,
+        (verdict, _) => verdict,
+    });
+    said.max().filter(|verdict| *verdict != Verdict::NotApplicable).unwrap_or(Verdict::Unknown)
+}
+
+/// What a violation of this check means. Those that are not in the table are about the checks themselves.
+pub fn class(id: &str) -> Class {
+    CHECKS.iter().find(|check| check.id == id).map_or(Class::Harness, |check| check.class)
 }

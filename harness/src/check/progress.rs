@@ -1,54 +1,63 @@
-//! L3: while orders come in and nothing is broken on purpose, something settles in every window of time.
+//! L3: while orders come in and nothing is broken on purpose, something settles in every second.
 
 use super::{Tally, Violation};
 use crate::evidence::{Act, View};
 
 /// The windows: long enough that a slow disk is no violation.
-const WINDOW_US: i64 = 2_000_000;
+pub(super) const WINDOW_US: i64 = 1_000_000;
+/// With fewer orders a second than these, a second in which none settles says nothing.
+const OFFERED_MIN: usize = 10;
 
 pub(super) fn judge(view: &View<'_>) -> Tally {
-    let (from, to) = (view.plan.load_from_us, view.plan.load_to_us);
-    let windows = usize::try_from((to - from) / WINDOW_US).unwrap_or(0);
-    let index = |at_us: i64| {
-        usize::try_from((at_us - from).div_euclid(WINDOW_US))
-            .ok()
-            .filter(|index| *index < windows)
+    let sorted = |mut times: Vec<i64>| {
+        times.sort_unstable();
+        times
     };
-    let (mut offered, mut settled) = (vec![0_u64; windows], vec![0_u64; windows]);
-    for did in view.history.iter().filter(|did| did.act == Act::Place) {
-        if let Some(index) = index(did.due_us) {
-            offered[index] += 1;
-        }
-    }
-    for row in view.orders.iter().filter(|row| row.settled_us > 0) {
-        if let Some(index) = index(row.settled_us) {
-            settled[index] += 1;
-        }
-    }
+    let places = view.history.iter().filter(|did| did.act == Act::Place);
+    let offered = sorted(places.map(|did| did.due_us).collect());
+    let settled = sorted(view.orders.iter().map(|row| row.settled_us).collect());
+    let count = |times: &[i64], from: i64| {
+        times.partition_point(|at| *at < from + WINDOW_US) - times.partition_point(|at| *at < from)
+    };
     let mut tally = Tally::default();
-    for (index, (offered, settled)) in (0..).zip(offered.iter().zip(&settled)) {
-        let begin = from + index * WINDOW_US;
-        if *offered == 0 || is_disturbed(view, begin, begin + WINDOW_US) {
+    for from in windows(view) {
+        let came = count(&offered, from);
+        if came < OFFERED_MIN {
             continue;
         }
-        let seconds = (begin - from) / 1_000_000;
-        tally.weigh((*settled == 0).then(|| {
+        let seconds = (from - view.plan.load_from_us) / 100_000;
+        tally.weigh((count(&settled, from) == 0).then(|| {
             let what = format!(
-                "nothing settled from second {seconds} to {} of the load, {offered} were offered",
-                seconds + 2
+                "nothing settled in the second that began {}.{} s into the load, {came} orders were offered",
+                seconds / 10,
+                seconds % 10
             );
-            (*offered, Violation::run(what))
+            (came as u64, Violation::run(what))
         }));
     }
     tally
 }
 
-/// Whether a fault was on, or not recovered from, at some time in the window.
-fn is_disturbed(view: &View<'_>, begin: i64, end: i64) -> bool {
-    view.faults.iter().any(|fault| {
-        let over = fault.recovered_us.or(fault.healed_us);
-        fault.fired_us.is_some_and(|fired| fired < end)
-            && over.is_none_or(|over| over > begin)
-            && (fault.fired_us != over)
-    })
+/// The beginnings of all windows of the load in which no fault was on, or not yet recovered from.
+fn windows(view: &View<'_>) -> Vec<i64> {
+    let mut faults: Vec<(i64, i64)> = view
+        .faults
+        .iter()
+        .filter_map(|fault| {
+            let over = fault.recovered_us.or(fault.healed_us);
+            // What is in the workload has no end, and does not stop the others from settling.
+            let over = if fault.kind.has_window() { over.unwrap_or(i64::MAX) } else { return None };
+            Some((fault.fired_us?, over))
+        })
+        .collect();
+    faults.sort_unstable();
+    let (mut quiet_from, mut windows) = (view.plan.load_from_us, Vec::new());
+    for (fired, over) in faults.into_iter().chain([(view.plan.load_to_us, i64::MAX)]) {
+        while quiet_from + WINDOW_US <= fired {
+            windows.push(quiet_from);
+            quiet_from += WINDOW_US;
+        }
+        quiet_from = quiet_from.max(over);
+    }
+    windows
 }

@@ -19,22 +19,24 @@ pub(super) fn judge(view: &View<'_>) -> Tally {
         );
         tally.look(match fault.recovered_us {
             Some(recovered) => {
-                took.entry(fault.kind)
-                    .or_default()
-                    .push((recovered - healed) / 1_000);
+                let ms = fault.recovery_ms().unwrap_or((recovered - healed) / 1_000);
+                took.entry(fault.kind).or_default().push(ms);
                 None
             }
             None => Some(Violation::run(format!("{at} did not recover from {name}"))),
         });
     }
-    for (kind, mut took) in took {
+    let parts = took.into_iter().map(|(kind, mut took)| {
         took.sort_unstable();
         let (median, most) = (took[took.len() / 2], took.last().copied().unwrap_or(0));
-        tally.note(format!(
-            "{}: recovered in {median} ms (median of {}), at most {most} ms",
-            kind.as_str(),
-            took.len()
-        ));
+        match took.len() {
+            1 => format!("{kind} {most}"),
+            n => format!("{kind} {median} (at most {most}, {n} times)"),
+        }
+    });
+    let parts: Vec<String> = parts.collect();
+    if !parts.is_empty() {
+        tally.note(format!("milliseconds: {}", parts.join(", ")));
     }
     tally
 }

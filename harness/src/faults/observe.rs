@@ -208,7 +208,7 @@ pub(super) fn compare(
             let begun = |sight: &Sight| sight.metrics.as_ref()?.sum(BEGUN_AT);
             let anew = begun(before).zip(begun(after)).is_some_and(|(a, b)| a < b);
             let (old, new) = (incarnation(old), incarnation(new));
-            let how = format!("incarnation {old} → {new}, its metrics began anew: {anew}");
+            let how = format!("incarnation {old} → {new}");
             seen(new.saturating_sub(old), u64::from(anew), how)
         }
         FaultKind::Kill => {

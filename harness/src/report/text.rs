@@ -1,7 +1,7 @@
 //! The report as people read it.
 
 use super::number::thousands;
-use super::{FaultFigures, Latency, Report, Summary};
+use super::{Exit, FaultFigures, Latency, Report, Summary};
 use crate::check::{CHECKS, Finding, Verdict, Violation};
 use std::fmt::{self, Display, Formatter};
 
@@ -120,7 +120,7 @@ impl Report {
         .map(|verdict| format!("{} {}", count(verdict), verdict.as_str()))
         .collect();
         let looked: usize = checks.iter().map(|finding| finding.evaluated).sum();
-        let said = verdict.as_str().to_uppercase();
+        let said = said(self.summary.exit_code, *verdict);
         let seconds =
             std::time::Duration::from_millis(u64::try_from(*took_ms).unwrap_or(0)).as_secs_f64();
         let parts = parts.join(", ");
@@ -226,4 +226,15 @@ fn faults(f: &mut Formatter<'_>, faults: &[FaultFigures]) -> fmt::Result {
 /// Milliseconds as seconds with one digit.
 fn tenths(ms: i64) -> String {
     super::number::seconds(ms * 1_000)
+}
+
+/// The last word. What makes a run worth nothing stands in it, because "unknown" alone sounds like an accident.
+fn said(exit_code: u8, verdict: Verdict) -> String {
+    let why = match exit_code {
+        code if code == Exit::Harness.code() => ": a bug in crashcart, not in the shop",
+        code if code == Exit::RunInvalid.code() => ": the run is worth nothing",
+        code if code == Exit::Threshold.code() => ", and a threshold was missed",
+        _ => "",
+    };
+    format!("{}{why}", verdict.as_str().to_uppercase())
 }
