@@ -6,7 +6,7 @@ use platform::broker::{Broker, Embedded, EmbeddedSettings};
 use platform::dial::{Dial, FaultSettings};
 use platform::fault::{FaultyBroker, FaultyStore, Site};
 use platform::store::{Sqlite, Store};
-use platform::{Clock, Context, Error, Origin, Parts, Result, Running, Settings, Trace};
+use platform::{Clock, Context, Error, Origin, Parts, Result, Running, Settings, Trace, params};
 use std::sync::Arc;
 use std::time::Duration;
 use uuid::Uuid;
@@ -51,7 +51,10 @@ impl Dialed {
             Box::pin(async move {
                 let page = page(u128::from(quantity.unsigned_abs()));
                 write(tx, page, *quantity).await?;
-                said.push(written(page, *quantity));
+                // Done twice it would be another event, which no fence keeps out.
+                let sql = "select total from pages where id = $1";
+                let total = tx.query(sql, params![page.0]).await?[0].get(0)?;
+                said.push(written(page, total));
                 Ok(())
             })
         });
