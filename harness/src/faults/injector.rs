@@ -4,7 +4,7 @@
 //! beside the next fault, so a shop that takes long to recover does not push the plan back.
 
 use super::kind::Act;
-use super::observe::{LOOK, Sight, Watch, compare, now_us};
+use super::observe::{LOOK, Seen, Sight, Watch, compare, now_us};
 use super::{FaultRecord, Planned};
 use crate::client::Call;
 use crate::target::{Shop, ShopError};
@@ -15,8 +15,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::task::JoinHandle;
 
-/// What is on its way when a fault ends may take so long to be seen.
-const SEEN_WITHIN: Duration = Duration::from_secs(2);
+/// How long something is looked for when it should be there.
+const SEEN_WITHIN: Duration = Duration::from_secs(5);
 
 /// Does to a shop what is planned.
 #[derive(Clone)]
@@ -84,6 +84,10 @@ impl Injector {
         };
         record.fired_us = Some(now_us());
         tokio::time::sleep(fault.lasts).await;
+        if matches!(cure, Cure::Ports(_) | Cure::Provider(_)) {
+            // A busy machine may not have come to do anything in that time; then it lasts until it has.
+            self.seen(&fault, &before).await;
+        }
         if let Err(why) = self.end(cure).await {
             record.how = why;
             return Followed::Done(record);
@@ -96,15 +100,21 @@ impl Injector {
     /// Measures the recovery, and looks for what the fault has done.
     async fn follow(self, fault: Planned, before: Sight, mut record: FaultRecord) -> FaultRecord {
         record.recovered_us = self.watch.recovered().await;
+        let seen = self.seen(&fault, &before).await;
+        (record.fired, record.observed, record.how) = (seen.fired, seen.observed, seen.how);
+        record
+    }
+
+    /// What there is to see of a fault that began after `before`, as soon as there is something, or in the end.
+    async fn seen(&self, fault: &Planned, before: &Sight) -> Seen {
         let began = Instant::now();
         loop {
-            let after = self.look(&fault).await;
-            let seen = compare(fault.kind, fault.service.as_deref(), (&before, &after));
-            (record.fired, record.observed, record.how) = (seen.fired, seen.observed, seen.how);
-            let is_seen =
-                record.fired > 0 && (record.observed > 0 || fault.kind.is_seen_in_evidence());
-            if is_seen || began.elapsed() > SEEN_WITHIN {
-                return record;
+            let after = self.look(fault).await;
+            let seen = compare(fault.kind, fault.service.as_deref(), (before, &after));
+            let is_told_later = fault.kind.is_seen_in_evidence();
+            let is_there = seen.fired > 0 && (seen.observed > 0 || is_told_later);
+            if is_there || began.elapsed() > SEEN_WITHIN {
+                return seen;
             }
             tokio::time::sleep(LOOK).await;
         }

@@ -68,14 +68,14 @@ impl Watch {
         while began.elapsed() < RECOVERY_MAX {
             let now_us = now_us();
             let orders = Metrics::of(self.client("orders")?).await;
-            let settled = orders.as_ref().and_then(Metrics::settled);
+            let settled = orders.as_ref().map(Metrics::settled);
             // A service that starts again counts from the beginning.
             base = [base, settled].into_iter().flatten().min();
             if self.all_ready().await {
                 if settled > base {
                     return Some(now_us);
                 }
-                let open = orders.as_ref().and_then(|orders| orders.sum(OPEN));
+                let open = orders.as_ref().map(|orders| orders.sum(OPEN));
                 let (since, since_us) = *idle.get_or_insert((Instant::now(), now_us));
                 if open != Some(0) {
                     idle = None;
@@ -125,11 +125,11 @@ impl Metrics {
     }
 
     /// The sum of all series of a metric; nothing counted yet is zero.
-    fn sum(&self, name: &str) -> Option<u64> {
-        Some(self.series(name, "").sum())
+    fn sum(&self, name: &str) -> u64 {
+        self.series(name, "").sum()
     }
 
-    fn settled(&self) -> Option<u64> {
+    fn settled(&self) -> u64 {
         self.sum("crashcart_sagas_settled_total")
     }
 
@@ -186,7 +186,7 @@ pub(super) fn compare(
             seen(n, n, format!("{n} batches were delivered in another order"))
         }
         FaultKind::StoreErrors => {
-            let n = told(|metrics| metrics.sum("crashcart_store_errors_total").unwrap_or(0));
+            let n = told(|metrics| metrics.sum("crashcart_store_errors_total"));
             let fired = ports(|fired| fired.store_failed + fired.store_unknown);
             seen(fired, n, format!("{n} failed transactions in its metrics"))
         }
@@ -205,7 +205,7 @@ pub(super) fn compare(
         }
         FaultKind::Crash => {
             let incarnation = |state: Option<State>| state.map_or(0, |state| state.incarnation);
-            let begun = |sight: &Sight| sight.metrics.as_ref()?.sum(BEGUN_AT);
+            let begun = |sight: &Sight| Some(sight.metrics.as_ref()?.sum(BEGUN_AT));
             let anew = begun(before).zip(begun(after)).is_some_and(|(a, b)| a < b);
             let (old, new) = (incarnation(old), incarnation(new));
             let how = format!("incarnation {old} → {new}");

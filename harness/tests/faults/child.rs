@@ -1,8 +1,10 @@
 //! The shop as a child: killed, started again where it was, and never alone.
 
-use crate::kit::{Load, config, in_a_child, start, tell};
+use crate::kit::{Load, PATIENCE, config, in_a_child, start, tell};
+use harness::client::{Call, Client};
 use harness::faults::{FaultKind, Injector, Planned};
 use harness::target::{Place, Shop};
+use hyper::Method;
 use shop::{Answer, Command};
 use std::io::{BufRead, BufReader, Write};
 use std::process::Stdio;
@@ -32,9 +34,18 @@ fn a_child_that_is_killed_under_load_keeps_what_was_acknowledged_and_its_ports()
             kill(3, FaultKind::Kill, None),
         ];
         let began_us = platform::Clock::Os.now_us();
-        let records = Injector::new(Arc::clone(&shop), began_us)
-            .run(planned)
-            .await;
+        let provider = Client::new(addresses.provider, PATIENCE);
+        let strict = r#"{"declineAmountsCents":[4711]}"#;
+        let put = Call {
+            method: Method::PUT,
+            body: Some(strict.into()),
+            ..Call::get("/api/v1/settings")
+        };
+        let before = provider.send(put).await.expect("settings");
+        let injector = Injector::new(Arc::clone(&shop), began_us);
+        let records = tokio::spawn(injector.run(planned)).await.unwrap();
+        let after = provider.send(Call::get("/api/v1/settings")).await;
+        assert_eq!(after.ok(), Some(before), "the outside forgets nothing");
         for record in &records {
             assert_eq!((record.fired, record.observed), (1, 1), "{record:?}");
             assert!(record.recovery_ms() < Some(20_000), "{record:?}");

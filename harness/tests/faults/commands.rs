@@ -75,8 +75,12 @@ fn a_crash_cuts_connections_and_closes_the_port_until_the_restart() {
         let ready = products.send(Call::get("/ready")).await.expect("an answer");
         assert_eq!(ready.0, 200);
         obey(&mut shop, r#"{"do":"crash","service":"products"}"#).unwrap();
-        let down = products.send(Call::get("/ready")).await;
-        assert!(matches!(down, Err(ClientError::NotSent { .. })), "{down:?}");
+        let cut = products.send(Call::get("/ready")).await;
+        assert!(cut.is_err(), "a kept connection survived the crash");
+        let stranger = Client::new(addresses.products, PATIENCE);
+        let closed = stranger.send(Call::get("/ready")).await;
+        let nobody = matches!(closed, Err(ClientError::NotSent { .. }));
+        assert!(nobody, "{closed:?}");
         obey(&mut shop, r#"{"do":"restart","service":"products"}"#).unwrap();
         assert_eq!(shop.addresses(), addresses);
         let page = products.send(Call::get("/api/v1/products")).await.unwrap();

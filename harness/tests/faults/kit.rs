@@ -108,6 +108,12 @@ impl Load {
         }
         let target = Target::new(addresses);
         let at_rest = target.at_rest().await;
+        let metrics = target.client("orders").send(Call::get("/metrics")).await;
+        let metrics = String::from_utf8(metrics.expect("metrics").1.into()).expect("text");
+        assert!(
+            metrics.contains("\ncrashcart_sagas_in_flight 0\n"),
+            "a saga that ended is still counted as open: {metrics}"
+        );
         let history = self.history.take();
         let is_ok = |op: &&Operation| matches!(op.outcome, Outcome::Ok(_));
         let acknowledged = history.iter().filter(is_ok).count();
