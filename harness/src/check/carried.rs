@@ -2,6 +2,7 @@
 
 use super::{Tally, Violation};
 use crate::evidence::View;
+use contract::EventType;
 
 /// D1
 pub(super) fn published(view: &View<'_>) -> Tally {
@@ -31,7 +32,9 @@ pub(super) fn committed(view: &View<'_>) -> Tally {
     for tapped in &view.tap {
         let (id, kind) = (
             view.names.messages.id(tapped.id.index()),
-            tapped.kind.as_str(),
+            tapped
+                .kind
+                .map_or("a message of an unknown type", EventType::as_str),
         );
         let source = tapped
             .source
@@ -46,7 +49,8 @@ pub(super) fn committed(view: &View<'_>) -> Tally {
                 "{kind} of {source} (message {id}) was on the exchange and is not in its log"
             ),
             Some(_)
-                if !logged.any(|said| said.digest == tapped.digest && said.kind == tapped.kind) =>
+                if !logged
+                    .any(|said| said.digest == tapped.digest && Some(said.kind) == tapped.kind) =>
             {
                 format!(
                     "{kind} of {source} (message {id}) was on the exchange with another payload than in its log"

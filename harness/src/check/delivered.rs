@@ -24,7 +24,10 @@ pub(super) fn none_lost(view: &View<'_>) -> Tally {
     let mut tally = Tally::default();
     let mut seen = vec![false; view.names.messages.len()];
     for tapped in &view.tap {
-        let Some(hearer) = Service::hearer(tapped.kind) else {
+        let Some((kind, hearer)) = tapped
+            .kind
+            .and_then(|kind| Some((kind, Service::hearer(kind)?)))
+        else {
             continue;
         };
         if std::mem::replace(&mut seen[tapped.id.index()], true) {
@@ -33,7 +36,7 @@ pub(super) fn none_lost(view: &View<'_>) -> Tally {
         let is_lost = !arrived[tapped.id.index()] && !take(&mut waiting, hearer);
         tally.look(is_lost.then(|| {
             let order = view.logged(tapped.id).next().map(|said| said.order);
-            let (kind, hearer) = (tapped.kind.as_str(), hearer.as_str());
+            let (kind, hearer) = (kind.as_str(), hearer.as_str());
             let id = view.names.messages.id(tapped.id.index());
             let what = format!("{kind} (message {id}) was published, and {hearer} neither applied it nor gave it up");
             order.map_or_else(|| Violation::run(what.clone()), |order| Violation::order(view, order, what.clone()))

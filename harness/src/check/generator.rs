@@ -23,9 +23,6 @@ pub(super) fn judge(view: &View<'_>) -> Tally {
     let bound = (accept_ms_p99 / 4.0).max(LATE_MS);
     let late = load.late.ms_p99;
     let mut tally = Tally::default();
-    if load.offered == 0 {
-        return tally;
-    }
     tally.look((late > bound).then(|| {
         Violation::run(format!(
             "the generator was {late:.1} ms late (p99), at most {bound:.1} are allowed: a lower -r says more"

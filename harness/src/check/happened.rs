@@ -82,7 +82,10 @@ pub fn seen(view: &View<'_>, fault: &FaultRecord) -> (u64, String) {
         }
         FaultKind::ProviderTimeouts => {
             let n = asked_again(view, fault);
-            (n, format!("{n} payments took longer than a second, so the provider was asked again"))
+            (
+                n,
+                format!("{n} payments took longer than a second, so the provider was asked again"),
+            )
         }
         _ => (fault.observed, fault.how.clone()),
     }
@@ -98,7 +101,9 @@ fn asked_again(view: &View<'_>, fault: &FaultRecord) -> u64 {
     });
     let is_late = |made: &&Said| {
         let ends = [EventType::PaymentProcessed, EventType::PaymentFailed];
-        let end = view.said_of(made.order).find(|said| ends.contains(&said.kind));
+        let end = view
+            .said_of(made.order)
+            .find(|said| ends.contains(&said.kind));
         end.is_some_and(|end| end.time_us - made.time_us >= PATIENCE_US)
     };
     made.filter(is_late).count() as u64

@@ -97,7 +97,9 @@ fn sometimes(evidence: &Evidence) -> Finding {
 
 /// V5
 fn grid(evidence: &Evidence) -> Finding {
-    let kinds = FaultKind::ALL.into_iter().filter(|kind| kind.is_at_a_service());
+    let kinds = FaultKind::ALL
+        .into_iter()
+        .filter(|kind| kind.is_at_a_service());
     let mut all = finding("V5", "faults by service", 0);
     if evidence.plan.faults.is_empty() {
         all.verdict = Verdict::NotApplicable;
@@ -105,13 +107,19 @@ fn grid(evidence: &Evidence) -> Finding {
         return all;
     }
     let met = |kind: FaultKind, service: Service| {
-        let here = evidence.faults.iter().filter(|fault| fault.kind == kind && fault.fired_us.is_some());
-        here.into_iter().any(|fault| fault.service.as_deref() == Some(service.as_str()))
+        let here = evidence
+            .faults
+            .iter()
+            .filter(|fault| fault.kind == kind && fault.fired_us.is_some());
+        here.into_iter()
+            .any(|fault| fault.service.as_deref() == Some(service.as_str()))
     };
     let mut count = 0;
     let mut unmet = Vec::new();
     for kind in kinds {
-        let cells = Service::ALL.into_iter().map(|service| (service.as_str(), met(kind, service)));
+        let cells = Service::ALL
+            .into_iter()
+            .map(|service| (service.as_str(), met(kind, service)));
         let (reached, left): (Vec<_>, Vec<_>) = cells.partition(|(_, met)| *met);
         count += reached.len();
         all.evaluated += Service::ALL.len();
@@ -120,7 +128,8 @@ fn grid(evidence: &Evidence) -> Finding {
             unmet.push(format!("{kind} did not meet {}", left.join(", ")));
         }
     }
-    all.notes.push(format!("{count} of {} cells met", all.evaluated));
+    all.notes
+        .push(format!("{count} of {} cells met", all.evaluated));
     all.notes.extend(unmet);
     all
 }

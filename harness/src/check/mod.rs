@@ -193,14 +193,21 @@ impl Check {
 /// invalid; a run that is worth nothing, and a harness that is wrong, know nothing. So do findings of which none was
 /// due.
 pub fn overall(findings: &[Finding]) -> Verdict {
-    let said = findings.iter().map(|finding| match (finding.verdict, class(&finding.id)) {
-        (Verdict::Invalid, Class::Run | Class::Harness) => Verdict::Unknown,
-        (verdict, _) => verdict,
-    });
-    said.max().filter(|verdict| *verdict != Verdict::NotApplicable).unwrap_or(Verdict::Unknown)
+    let said = findings
+        .iter()
+        .map(|finding| match (finding.verdict, class(&finding.id)) {
+            (Verdict::Invalid, Class::Run | Class::Harness) => Verdict::Unknown,
+            (verdict, _) => verdict,
+        });
+    said.max()
+        .filter(|verdict| *verdict != Verdict::NotApplicable)
+        .unwrap_or(Verdict::Unknown)
 }
 
 /// What a violation of this check means. Those that are not in the table are about the checks themselves.
 pub fn class(id: &str) -> Class {
-    CHECKS.iter().find(|check| check.id == id).map_or(Class::Harness, |check| check.class)
+    CHECKS
+        .iter()
+        .find(|check| check.id == id)
+        .map_or(Class::Harness, |check| check.class)
 }

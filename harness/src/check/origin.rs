@@ -19,7 +19,9 @@ pub(super) fn judge(view: &View<'_>) -> Tally {
         // What is older than the run was asked for by the clients of another one.
         let is_ours = row.created_us >= view.plan.began_us;
         let key = row.key.some();
-        let was_asked = key.is_some_and(|key| asked[key.index()]);
+        // Who sent no key is known by the answer.
+        let was_told = || view.did_of(row.order).any(|did| did.act == Act::Place);
+        let was_asked = key.is_some_and(|key| asked[key.index()]) || was_told();
         let earlier = key.and_then(|key| {
             let earlier = first[key.index()].some();
             first[key.index()] = row.order;

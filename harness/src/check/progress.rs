@@ -46,7 +46,11 @@ fn windows(view: &View<'_>) -> Vec<i64> {
         .filter_map(|fault| {
             let over = fault.recovered_us.or(fault.healed_us);
             // What is in the workload has no end, and does not stop the others from settling.
-            let over = if fault.kind.has_window() { over.unwrap_or(i64::MAX) } else { return None };
+            let over = if fault.kind.has_window() {
+                over.unwrap_or(i64::MAX)
+            } else {
+                return None;
+            };
             Some((fault.fired_us?, over))
         })
         .collect();

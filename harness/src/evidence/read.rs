@@ -236,7 +236,7 @@ impl Reader {
         let said = Said {
             id: self.evidence.names.message(logged.id.0),
             cause: self.message(logged.cause),
-            digest: digest(kind, logged.subject, logged.cause, &logged.data),
+            digest: digest(kind.as_str(), logged.subject, logged.cause, &logged.data),
             kind,
             service,
             version: count(logged.version)?,
@@ -261,10 +261,15 @@ impl Reader {
         }
         self.tapped = line.seq;
         let message = &line.message;
-        let kind = event_type(&message.kind)?;
+        let kind = EventType::parse(&message.kind);
         let tapped = super::Tapped {
             id: self.evidence.names.message(message.id.0),
-            digest: digest(kind, message.subject, message.causeid, &message.data),
+            digest: digest(
+                &message.kind,
+                message.subject,
+                message.causeid,
+                &message.data,
+            ),
             kind,
             source: Service::parse(&message.source),
         };
@@ -508,9 +513,9 @@ fn count(number: i64) -> Result<u32> {
 
 /// Equal for a message that was logged and the same message on the exchange. 32 bits: should two payloads share
 /// them, one lie in four billion goes unseen; it can never accuse anybody.
-fn digest(kind: EventType, subject: Uuid, cause: Option<MessageId>, data: &RawValue) -> u32 {
+fn digest(kind: &str, subject: Uuid, cause: Option<MessageId>, data: &RawValue) -> u32 {
     let mut hasher = DefaultHasher::new();
-    (kind.as_str(), subject, cause, data.get()).hash(&mut hasher);
+    (kind, subject, cause, data.get()).hash(&mut hasher);
     let hash = hasher.finish();
     u32::try_from(hash >> 32).unwrap_or(0)
 }

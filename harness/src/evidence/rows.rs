@@ -313,8 +313,8 @@ pub struct Tapped {
     pub id: MessageNo,
     /// Stands for type, subject, cause and data.
     pub digest: u32,
-    /// Its type.
-    pub kind: EventType,
+    /// Its type; none for one that we do not know.
+    pub kind: Option<EventType>,
     /// Who is said to have said it.
     pub source: Option<Service>,
 }
