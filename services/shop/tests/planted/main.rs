@@ -40,6 +40,16 @@ const CASES: &[Case] = &[
         Trouble::Duplicates("reservation.failed"),
         |seen| twice(seen, "order.canceled"),
     ),
+    (
+        Bug::ApplyAgain,
+        Trouble::Duplicates("reservation.canceled"),
+        |seen| twice(seen, "order.canceled"),
+    ),
+    (
+        Bug::ApplyAgain,
+        Trouble::Duplicates("payment.failed"),
+        |seen| twice(seen, "reservation.canceled"),
+    ),
     (Bug::FailAtTheMinimum, Trouble::None, |seen| {
         seen.order("dollar")["reason"] == "under_minimum"
     }),
@@ -140,7 +150,10 @@ const CASES: &[Case] = &[
         })
     }),
     (Bug::AckBeforeCommit, Trouble::Crash("products", 120), stuck),
+    (Bug::AckBeforeCommit, Trouble::Outage, stuck),
     (Bug::AckWhatFailed, Trouble::Outage, stuck),
+    (Bug::AckWhatFailed, Trouble::Poison, poison_is_gone),
+    (Bug::InboxFirst, Trouble::Poison, poison_is_gone),
     (Bug::InboxFirst, Trouble::Crash("products", 115), stuck),
     (Bug::RelayDies, Trouble::None, unpublished),
     (Bug::CauseOfANeighbour, Trouble::None, |seen| {
@@ -180,6 +193,11 @@ const CASES: &[Case] = &[
 /// Some order that was accepted never settles.
 fn stuck(seen: &Seen) -> bool {
     seen.orders.iter().any(|order| order["status"] == "created")
+}
+
+/// The message that nobody can apply is neither given up nor tried again.
+fn poison_is_gone(seen: &Seen) -> bool {
+    seen.dead.is_empty() && seen.retrying == 0
 }
 
 /// Units appeared or disappeared.
