@@ -169,8 +169,8 @@ bugs! {
         when "a service says more than 16 events without a restart";
     // D6 causality
     CauseOfANeighbour = "cause-of-a-neighbour",
-        "All answers of a batch name the first message of the batch as their cause.",
-        when "messages of two orders are delivered in one batch";
+        "All that is said in one transaction names the cause of what is said first.",
+        when "messages of two orders are delivered in one batch, or two payments end together";
     SweepWithoutCause = "sweep-without-cause",
         "The outcome of a payment that the sweep found names no cause.",
         when "the provider loses a request or an answer, or payments crashes before it asked";
@@ -203,7 +203,7 @@ bugs! {
         when "a service crashes between `commit` and `publish`";
     RetryWithoutBackoff = "retry-without-backoff",
         "A message that failed is put off for a millisecond each time: all its chances are gone at once.",
-        when "a message that can be read fails for good, payment.processed of an unknown order: it is in the dead queue (`atUs`) within 0.1 s, not after 1.75 s or more";
+        when "a message that can be read fails for good, payment.processed of an unknown order: it is in the dead queue (`deadAtUs`) within 0.1 s, not after 1.75 s or more";
 }
 
 impl Bug {

@@ -154,10 +154,6 @@ async fn apply(ctx: &Context, service: &dyn Service, batch: &[(Delivery, Heard)]
     if planted!(ctx, Bug::ApplyAgain) {
         first = batch.iter().map(|(_, heard)| heard).collect();
     }
-    let neighbour = first
-        .first()
-        .filter(|_| planted!(ctx, Bug::CauseOfANeighbour));
-    let neighbour = neighbour.map(|heard| heard.id);
     service.prepare(&*tx, &first).await?;
     let mut subjects: BTreeMap<Uuid, Vec<&Heard>> = BTreeMap::new();
     for heard in &first {
@@ -168,7 +164,7 @@ async fn apply(ctx: &Context, service: &dyn Service, batch: &[(Delivery, Heard)]
     }
     let reactions = subjects
         .into_values()
-        .map(|messages| react(service, &*tx, messages, neighbour));
+        .map(|messages| react(service, &*tx, messages));
     let spoken = try_join_all(reactions)
         .await?
         .into_iter()
@@ -189,21 +185,17 @@ async fn apply(ctx: &Context, service: &dyn Service, batch: &[(Delivery, Heard)]
     Ok(())
 }
 
-/// Runs the reactions to the messages of one order, one after another. Each answers its message; a planted bug
-/// has them all answer `neighbour`.
+/// Runs the reactions to the messages of one order, one after another.
 async fn react(
     service: &dyn Service,
     tx: &dyn Tx,
     messages: Vec<&Heard>,
-    neighbour: Option<MessageId>,
 ) -> Result<Vec<(Origin, Said)>> {
     let mut spoken = Vec::with_capacity(messages.len());
     for heard in messages {
         let mut said = Said::default();
         service.react(heard, tx, &mut said).await?;
-        let mut origin = heard.origin();
-        origin.cause = neighbour.or(origin.cause);
-        spoken.push((origin, said));
+        spoken.push((heard.origin(), said));
     }
     Ok(spoken)
 }

@@ -168,7 +168,7 @@ impl Context {
         &self.0.parts.settings
     }
 
-    /// The bug that is switched on; ask through [`planted!`](crate::planted).
+    /// The bug that is switched on; ask through [`planted!`](crate::planted!).
     pub fn planted(&self) -> Option<Bug> {
         self.0.parts.planted.filter(|_| PLANTED)
     }

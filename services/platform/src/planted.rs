@@ -1,4 +1,4 @@
-//! Planted bugs, read through [`planted!`](crate::planted): a build without the feature `planted` has none.
+//! Planted bugs, read through [`planted!`](crate::planted!): a build without the feature `planted` has none.
 
 /// Whether this build has the bugs in it.
 pub const PLANTED: bool = cfg!(feature = "planted");

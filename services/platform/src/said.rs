@@ -58,6 +58,14 @@ pub(crate) async fn conclude(
         entries.extend(log::entries(ctx, &origin, said.events));
         after_commit.extend(said.after_commit);
     }
+    if planted!(ctx, Bug::CauseOfANeighbour)
+        && let Some(cause) = entries.first().and_then(|entry| entry.message.cause)
+    {
+        let caused = entries
+            .iter_mut()
+            .filter_map(|entry| entry.message.cause.as_mut());
+        caused.for_each(|of| *of = cause);
+    }
     let mut unlogged = Vec::new();
     if planted!(ctx, Bug::PublishUnlogged) {
         (unlogged, entries) = entries
