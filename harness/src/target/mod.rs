@@ -8,6 +8,9 @@ pub use self::metrics::Metrics;
 pub use self::shop::{Place, Shop, ShopError};
 
 use crate::client::{Call, Client, ClientError};
+use crate::evidence::{Evidence, Reader, Source, gather};
+use crate::history::Operation;
+use crate::plan::Plan;
 use ::shop::Addresses;
 use hyper::StatusCode;
 use std::collections::BTreeMap;
@@ -77,6 +80,27 @@ impl Target {
                 _ => tokio::time::sleep(LOOK).await,
             }
         }
+    }
+
+    /// Reads everything that the shop tells into memory, beside what the clients did.
+    pub async fn evidence(&self, plan: Plan, history: Vec<Operation>) -> Evidence {
+        let mut reader = Reader::default();
+        reader.evidence().plan = plan;
+        for operation in history {
+            if let Err(why) = reader.operation(operation) {
+                reader.miss(Source::History, why);
+            }
+        }
+        let read = |service, path: String| {
+            let client = self.client(service);
+            async move { export(&client, &path).await.map_err(|error| error.to_string()) }
+        };
+        gather(read, |source, text| match text {
+            Ok(text) => reader.read(source, text),
+            Err(why) => reader.miss(source, why),
+        })
+        .await;
+        reader.finish()
     }
 
     /// What still has to move; none when somebody does not answer.
