@@ -2,7 +2,7 @@
 //!
 //! The server is a process of its own, on the same cores. What other programs do on them shows in the figures.
 //!
-//!   cargo bench -p harness --bench pacing                      
+//!   cargo bench -p harness --bench pacing
 //!   cargo bench -p harness --bench pacing -- 20000 5           another rate, other seconds
 #![allow(clippy::cast_precision_loss, reason = "figures for people")]
 
