@@ -140,11 +140,8 @@ impl<'a> Runner<'a> {
             stories: BTreeSet::new(),
             stock_percent: self.config.stock_percent,
         });
-        let creating = workload
-            .catalogue
-            .iter()
-            .map(|new| self.create_product(new));
-        let creating: Vec<_> = creating.collect();
+        let new = workload.catalogue.iter().enumerate();
+        let creating: Vec<_> = new.map(|new| self.create_product(new)).collect();
         let products = stream::iter(creating)
             .buffered(CREATING)
             .try_collect()
@@ -192,14 +189,14 @@ impl<'a> Runner<'a> {
         ))
     }
 
-    async fn create_product(&self, new: &NewProduct) -> Result<ProductId, RunError> {
+    async fn create_product(&self, (n, new): (usize, &NewProduct)) -> Result<ProductId, RunError> {
         let body = serde_json::to_vec(&CreateProduct {
             name: new.name.clone(),
             price_cents: new.price_cents,
             stock: new.stock,
         });
         let body = body.map_err(|error| RunError::SetUp(error.to_string()))?;
-        let key = format!("{}-product-{}", self.id, new.price_cents.get());
+        let key = format!("{}-product-{n}", self.id);
         let answer = self
             .target
             .client("products")

@@ -1,17 +1,19 @@
 //! What answers mean, and that nothing of what was sent is missing in the history.
 
-use crate::kit::{ACCEPTED, SETTLED, config, only_real, send, send_all, serve};
+use crate::kit::{ACCEPTED, SETTLED, config, load, only_real, runtime, send, send_all, serve};
 use axum::Router;
 use axum::http::StatusCode;
 use axum::routing::{get, post};
 use harness::history::{Action, Operation, Outcome, Story};
-use harness::load::Limits;
+use harness::load::{self as generator, Limits};
 use harness::workload::{Script, plan};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
 use std::net::{SocketAddr, TcpListener};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 
 fn orders(status: StatusCode, body: &'static str) -> SocketAddr {
     let placed = post(move || async move { (status, body) });
@@ -84,7 +86,7 @@ fn a_connection_that_is_cut_after_the_request_leaves_it_unknown() {
 
 /// A service that accepts every good order, and refuses a key that comes with a second body.
 fn shop() -> SocketAddr {
-    let keys = std::sync::Arc::new(std::sync::Mutex::new(BTreeMap::new()));
+    let keys = Arc::new(Mutex::new(BTreeMap::new()));
     let placed = post(
         move |headers: axum::http::HeaderMap, body: String| async move {
             let key = headers["idempotency-key"].to_str().unwrap().to_owned();
@@ -193,22 +195,23 @@ fn check(story: Story, operations: &[&Operation]) {
 
 #[test]
 fn a_load_that_is_stopped_ends_what_is_in_flight_and_sends_nothing_more() {
-    let placed = post(|| async {
-        // Longer than the load is patient after a stop.
-        tokio::time::sleep(Duration::from_mins(1)).await;
-        (StatusCode::CREATED, ACCEPTED)
+    let (stop, stopped) = watch::channel(false);
+    let came = AtomicU64::new(0);
+    let shared = Arc::new((stop, came));
+    // All that may be in flight are there: stop, and answer none of them.
+    let placed = post(move || async move {
+        let (stop, came) = &*shared;
+        if came.fetch_add(1, Ordering::Relaxed) + 1 == 10 {
+            stop.send_replace(true);
+        }
+        std::future::pending::<&str>().await
     });
     let address = serve(Router::new().route("/api/v1/orders", placed));
-    let (stop, stopped) = watch::channel(false);
-    let began = Instant::now();
-    std::thread::spawn(move || {
-        std::thread::sleep(Duration::from_millis(500));
-        stop.send(true)
-    });
     let limits = Limits {
         in_flight_max: 10,
         ..Limits::default()
     };
+    let began = Instant::now();
     let seen = send(address, plan(&only_real(200.0, 60.0)), limits, stopped);
     assert!(
         began.elapsed() < Duration::from_secs(8),
@@ -246,4 +249,17 @@ fn starts_that_find_no_room_to_wait_are_counted() {
     assert_eq!(sent.offered, sent.accepted + sent.dropped);
     assert_eq!(sent.accepted, seen.operations.len() as u64);
     assert_eq!(sent.waited, 5);
+}
+
+#[test]
+fn what_nobody_writes_down_is_not_sent() {
+    let address = orders(StatusCode::CREATED, ACCEPTED);
+    let (_stop, stopped) = watch::channel(false);
+    let workload = plan(&only_real(200.0, 0.2));
+    let load = load(address, workload, Limits::default(), stopped);
+    let (history, nobody) = mpsc::channel(1);
+    drop(nobody);
+    let sent = runtime().block_on(generator::send(load, Arc::default(), history));
+    assert!(sent.offered > 0);
+    assert_eq!(sent.dropped, sent.offered);
 }

@@ -1,9 +1,10 @@
 //! Servers that play the outside, and a load to send to them.
 
 use axum::Router;
+use contract::ProductId;
 use harness::client::Client;
 use harness::history::{Operation, Story};
-use harness::load::{self, Limits, Load, Progress, Sent};
+use harness::load::{self as generator, Limits, Load, Progress, Sent};
 use harness::workload::{self, CDNOW, Workload, WorkloadConfig};
 use hyper::server::conn::http1;
 use hyper_util::rt::TokioIo;
@@ -79,37 +80,63 @@ pub fn send(
     limits: Limits,
     stop: watch::Receiver<bool>,
 ) -> Seen {
+    let load = load(address, workload, limits, stop);
+    runtime().block_on(collect(load))
+}
+
+/// A load of `workload` for `address`.
+pub fn load(
+    address: SocketAddr,
+    workload: Workload,
+    limits: Limits,
+    stop: watch::Receiver<bool>,
+) -> Load {
     let id = "01890000-0000-7000-8000-000000000001".parse().unwrap();
-    let load = Load {
+    Load {
         orders: Client::new(address, Duration::from_secs(10)),
         products: vec![id; workload.catalogue.len()],
         workload,
         run: "run".to_owned(),
         limits,
         stop,
-    };
-    let progress = Arc::new(Progress::default());
-    let (history, mut ended) = mpsc::channel(100);
-    runtime().block_on(async {
-        let collected = async {
-            let mut operations = Vec::new();
-            while let Some(operation) = ended.recv().await {
-                operations.push(operation);
-            }
-            operations
-        };
-        let sending = load::send(load, Arc::clone(&progress), history);
-        let (sent, operations) = tokio::join!(sending, collected);
-        Seen {
-            sent,
-            operations,
-            progress,
-        }
-    })
+    }
 }
 
 /// Sends all of `workload` to `address`.
 pub fn send_all(address: SocketAddr, workload: Workload) -> Seen {
     let (_stop, stop) = watch::channel(false);
     send(address, workload, Limits::default(), stop)
+}
+
+/// Sends all of `workload`, with the products that were created for it.
+pub async fn send_to(orders: &Client, workload: Workload, products: Vec<ProductId>) -> Seen {
+    let (_stop, stop) = watch::channel(false);
+    collect(Load {
+        orders: orders.clone(),
+        products,
+        workload,
+        run: "run".to_owned(),
+        limits: Limits::default(),
+        stop,
+    })
+    .await
+}
+
+async fn collect(load: Load) -> Seen {
+    let progress = Arc::new(Progress::default());
+    let (history, mut ended) = mpsc::channel(100);
+    let collected = async {
+        let mut operations = Vec::new();
+        while let Some(operation) = ended.recv().await {
+            operations.push(operation);
+        }
+        operations
+    };
+    let sending = generator::send(load, Arc::clone(&progress), history);
+    let (sent, operations) = tokio::join!(sending, collected);
+    Seen {
+        sent,
+        operations,
+        progress,
+    }
 }
