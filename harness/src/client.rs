@@ -147,23 +147,16 @@ impl Client {
         }
     }
 
-    /// `call` as it stands on the wire.
+    /// The JSON that `call` posts, as it stands on the wire.
     fn raw(&self, call: &Call<'_>) -> Vec<u8> {
         let body = call.body.clone().unwrap_or_default();
-        let mut raw = format!(
-            "{} {} HTTP/1.1\r\nhost: {}\r\n",
-            call.method, call.path, self.0.host
+        let (method, path, host) = (&call.method, call.path, &self.0.host);
+        let key = call.key.map(|key| format!("idempotency-key: {key}\r\n"));
+        let (key, length) = (key.unwrap_or_default(), body.len());
+        let head = format!(
+            "{method} {path} HTTP/1.1\r\nhost: {host}\r\n{key}content-type: application/json\r\ncontent-length: {length}\r\n\r\n"
         );
-        if let Some(key) = call.key {
-            raw += &format!("idempotency-key: {key}\r\n");
-        }
-        raw += &format!(
-            "content-type: application/json\r\ncontent-length: {}\r\n\r\n",
-            body.len()
-        );
-        let mut raw = raw.into_bytes();
-        raw.extend_from_slice(&body);
-        raw
+        [head.as_bytes(), &body].concat()
     }
 
     async fn exchange(&self, call: Call<'_>, began: &mut Instant) -> Result<Answer, ClientError> {

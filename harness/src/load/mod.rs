@@ -57,7 +57,7 @@ impl Default for Limits {
 }
 
 /// Sends the load. Each operation goes to `history` when it has ended; a reader that is slow holds up who has
-/// something to tell, not who has something to send.
+/// something to tell, not who has something to send. When nobody reads it any more, nothing more is sent.
 ///
 /// # Panics
 /// When the system has no thread left, or a client of ours panics.

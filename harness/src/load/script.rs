@@ -31,8 +31,9 @@ pub(super) struct Shared {
 }
 
 impl Shared {
+    /// Whether nothing more is to be sent: somebody said so, or nobody would write it down.
     fn stopped(&self) -> bool {
-        *self.stop.borrow()
+        *self.stop.borrow() || self.history.is_closed()
     }
 
     /// Comes back when the load is stopped; never, if nobody can stop it any more.
@@ -127,7 +128,7 @@ impl Telling<'_> {
             Script::Once(items) => self.place(meant, &items).await,
             Script::Retry(items) => {
                 let first = self.place(meant, &items).await;
-                self.place(Meant::now(), &items).await;
+                self.place_again(&items).await;
                 first
             }
             Script::DoubleClick(items) => {
@@ -142,7 +143,7 @@ impl Telling<'_> {
             }
             Script::KeyReused(items, others) => {
                 let first = self.place(meant, &items).await;
-                self.place(Meant::now(), &others).await;
+                self.place_again(&others).await;
                 first
             }
             Script::Badly(body) => self.place_badly(meant, &body).await,
@@ -162,6 +163,13 @@ impl Telling<'_> {
         let call = Call::post(ask::ORDERS, ask::body(&items), &self.key);
         self.ask(meant, Action::Place { items }, call, ask::placed)
             .await
+    }
+
+    /// Places `items` under the key that was just used, unless the load was stopped in between.
+    async fn place_again(&self, items: &Items) {
+        if !self.shared.stopped() {
+            self.place(Meant::now(), items).await;
+        }
     }
 
     async fn place_badly(&self, meant: Meant, body: &str) -> Outcome {
@@ -258,7 +266,7 @@ impl Telling<'_> {
             end_us: shared.epoch.us(ended),
             outcome: outcome.clone(),
         };
-        // Nobody writes it down any more: that is the choice of who called, and no reason to stop sending.
+        // When nobody writes it down any more, the load is stopped.
         let _ = shared.history.send(operation).await;
         outcome
     }

@@ -93,7 +93,11 @@ impl Target {
         }
         let read = |service, path: String| {
             let client = self.client(service);
-            async move { export(&client, &path).await.map_err(|error| error.to_string()) }
+            async move {
+                export(&client, &path)
+                    .await
+                    .map_err(|error| error.to_string())
+            }
         };
         gather(read, |source, text| match text {
             Ok(text) => reader.read(source, text),

@@ -143,7 +143,7 @@ pub fn plan(config: &WorkloadConfig) -> Workload {
     let mut arrivals = Arrivals::new(config);
     let times = match config.duration {
         Some(duration) => arrivals.until(duration),
-        None => arrivals.take(starts_without_end(config, musts.len())),
+        None => arrivals.take(starts_without_end(config.orders.len(), &musts)),
     };
     let slots = slots(config, times.len(), &musts, &mut teller);
     let shelves = Shelves::new(&config.orders, teller.is_silent());
@@ -170,12 +170,12 @@ fn chance(config: &WorkloadConfig, stream: u64) -> ChaCha8Rng {
 }
 
 /// How many starts it takes until every real order was sent once.
-fn starts_without_end(config: &WorkloadConfig, musts: usize) -> usize {
-    let real = config.orders.len();
-    if config.stories.is_empty() {
+fn starts_without_end(real: usize, musts: &[Story]) -> usize {
+    if musts.is_empty() {
         return real;
     }
-    real + musts.max((real * GENERATED_PERCENT).div_ceil(100 - GENERATED_PERCENT))
+    let generated = (real * GENERATED_PERCENT).div_ceil(100 - GENERATED_PERCENT);
+    real + generated.max(musts.len())
 }
 
 /// Which of `n` starts tell which story; none is a real order. Each story that must be told has its place in the
