@@ -39,6 +39,9 @@ pub struct Plan {
     pub attempts_us: i64,
     /// What the generator did.
     pub load: LoadFigures,
+    /// How much memory the shop's process had in use at most, bytes; in this process that is the harness too. None
+    /// where the system does not tell.
+    pub memory_bytes: Option<u64>,
     /// Why the tables were not at rest when they were read, if they were not.
     pub restless: Option<String>,
 }

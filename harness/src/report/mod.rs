@@ -51,8 +51,12 @@ pub struct Summary {
     pub load_ms: i64,
     /// From the beginning until nothing moved any more, milliseconds.
     pub took_ms: i64,
+    /// How much memory the shop's process had in use at most, bytes; in one process that is the harness too.
+    pub memory_bytes: Option<u64>,
     /// What the load did.
     pub load: LoadFigures,
+    /// Orders that any source names; each is judged.
+    pub orders: u64,
     /// Orders by how they ended: `finished`, `canceled under_minimum`, …
     pub outcomes: BTreeMap<String, u64>,
     /// From the intended start to the 201.
@@ -137,7 +141,9 @@ fn summary(view: &View<'_>, checks: Vec<Finding>, thresholds: &[Threshold]) -> S
         rate: plan.rate,
         load_ms: (plan.load_to_us - plan.load_from_us) / 1_000,
         took_ms: (plan.rest_us - plan.began_us) / 1_000,
+        memory_bytes: plan.memory_bytes,
         load: plan.load.clone(),
+        orders: view.names.orders.len() as u64,
         outcomes: figures::outcomes(view),
         accept: Latency::of(&figures.accept_us),
         accept_raw: Latency::of(&figures.accept_raw_us),

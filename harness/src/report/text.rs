@@ -185,7 +185,11 @@ fn load(f: &mut Formatter<'_>, summary: &Summary) -> fmt::Result {
         &format!("   raw p99 {:.1} ms", summary.accept_raw.ms_p99),
     )?;
     latency(f, "settle", summary.settle, "")?;
-    latency(f, "generator", load.late, "   late")
+    latency(f, "generator", load.late, "   late")?;
+    if let Some(bytes) = summary.memory_bytes {
+        writeln!(f, "  {:10} {} MB at most", "memory", bytes / 1_000_000)?;
+    }
+    Ok(())
 }
 
 fn latency(f: &mut Formatter<'_>, name: &str, latency: Latency, more: &str) -> fmt::Result {

@@ -168,6 +168,12 @@ impl Runner<'_> {
             .map_err(|error| RunError::SetUp(error.to_string()))??;
         self.recorder.keep(history)?;
         self.record(&records).await?;
+        let memory = self
+            .shop
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .peak_bytes();
+        self.plan.memory_bytes = memory;
         shown.finish().await;
         self.recorder.finish(&self.plan)?;
         Ok(())

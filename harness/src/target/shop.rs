@@ -121,12 +121,10 @@ impl Shop {
         }
     }
 
-    /// How much memory that process has in use, where the system tells. In this process that is the harness too.
-    pub fn rss_bytes(&self) -> Option<u64> {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid()?)).ok()?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-        let kib: u64 = line?.trim().strip_suffix(" kB")?.parse().ok()?;
-        Some(kib * 1_024)
+    /// How much memory that process had in use at most, where the system tells. In this process that is the
+    /// harness too.
+    pub fn peak_bytes(&self) -> Option<u64> {
+        peak_bytes(self.pid()?)
     }
 
     /// Stops taking requests, answers those in work, publishes what was said, and ends.
@@ -136,4 +134,11 @@ impl Shop {
             Self::Child(child) => child.stop(),
         }
     }
+}
+
+fn peak_bytes(pid: u32) -> Option<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let kib: u64 = line?.trim().strip_suffix(" kB")?.parse().ok()?;
+    Some(kib * 1_024)
 }

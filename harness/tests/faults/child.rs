@@ -17,7 +17,11 @@ fn a_child_that_is_killed_under_load_keeps_what_was_acknowledged_and_its_ports()
         let data = tempfile::tempdir().unwrap();
         let shop = start(data.path(), &in_a_child());
         let (addresses, pid) = (shop.addresses(), shop.pid());
-        assert!(shop.rss_bytes() > Some(1_000_000), "{:?}", shop.rss_bytes());
+        assert!(
+            shop.peak_bytes() > Some(1_000_000),
+            "{:?}",
+            shop.peak_bytes()
+        );
         assert_ne!(pid, Some(std::process::id()));
         let load = Load::start(&addresses, 8).await;
         let shop = Arc::new(Mutex::new(shop));
@@ -67,7 +71,7 @@ fn a_dead_child_does_not_answer_and_one_that_runs_is_not_started_twice() {
     let twice = shop.start_again().unwrap_err();
     assert_eq!(twice.to_string(), "the shop runs already");
     shop.kill().unwrap();
-    assert_eq!((shop.pid(), shop.rss_bytes()), (None, None));
+    assert_eq!((shop.pid(), shop.peak_bytes()), (None, None));
     let dead = shop.obey(Command::Fired).unwrap_err();
     assert_eq!(dead.to_string(), "the shop does not answer: it was killed");
     shop.start_again().unwrap();
