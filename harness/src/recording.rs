@@ -77,8 +77,14 @@ impl Recorder {
     /// When the folder cannot be created.
     pub fn create(root: &Path, name: &str) -> Result<Self> {
         let dir = root.join(name);
-        fs::create_dir_all(&dir).map_err(|source| RecordingError::File { path: dir.clone(), source })?;
-        Ok(Self { dir, files: Files::default() })
+        fs::create_dir_all(&dir).map_err(|source| RecordingError::File {
+            path: dir.clone(),
+            source,
+        })?;
+        Ok(Self {
+            dir,
+            files: Files::default(),
+        })
     }
 
     /// Where it is.
@@ -92,8 +98,16 @@ impl Recorder {
     /// When it cannot be created.
     pub fn file(&self, source: Source) -> Result<Recorded> {
         let path = self.dir.join(source.file());
-        let file = File::create(&path).map_err(|error| RecordingError::File { path: path.clone(), source: error })?;
-        Ok(Recorded { source, path, file: BufWriter::with_capacity(256 * 1_024, file), size: Size::default() })
+        let file = File::create(&path).map_err(|error| RecordingError::File {
+            path: path.clone(),
+            source: error,
+        })?;
+        Ok(Recorded {
+            source,
+            path,
+            file: BufWriter::with_capacity(256 * 1_024, file),
+            size: Size::default(),
+        })
     }
 
     /// Ends the file of a source.
@@ -102,14 +116,21 @@ impl Recorder {
     /// When what is left cannot be written.
     pub fn keep(&mut self, mut recorded: Recorded) -> Result<()> {
         let flushed = recorded.file.flush();
-        flushed.map_err(|source| RecordingError::File { path: recorded.path.clone(), source })?;
-        self.files.files.insert(recorded.source.file().to_owned(), recorded.size);
+        flushed.map_err(|source| RecordingError::File {
+            path: recorded.path.clone(),
+            source,
+        })?;
+        self.files
+            .files
+            .insert(recorded.source.file().to_owned(), recorded.size);
         Ok(())
     }
 
     /// Notes that a source could not be read. What is in its file already is not looked at.
     pub fn miss(&mut self, source: Source, why: impl Into<String>) {
-        self.files.missing.insert(source.file().to_owned(), why.into());
+        self.files
+            .missing
+            .insert(source.file().to_owned(), why.into());
     }
 
     /// Writes a file that is no source: the plan, the report.
@@ -145,8 +166,14 @@ impl Recorded {
     pub fn line(&mut self, line: &[u8]) -> Result<()> {
         self.size.lines += 1;
         self.size.bytes += line.len() as u64 + 1;
-        let written = self.file.write_all(line).and_then(|()| self.file.write_all(b"\n"));
-        written.map_err(|source| RecordingError::File { path: self.path.clone(), source })
+        let written = self
+            .file
+            .write_all(line)
+            .and_then(|()| self.file.write_all(b"\n"));
+        written.map_err(|source| RecordingError::File {
+            path: self.path.clone(),
+            source,
+        })
     }
 
     /// Adds a row as a line.
@@ -154,7 +181,10 @@ impl Recorded {
     /// # Errors
     /// When it cannot be written.
     pub fn row(&mut self, row: &impl Serialize) -> Result<()> {
-        let line = serde_json::to_vec(row).map_err(|source| RecordingError::Json { path: self.path.clone(), source })?;
+        let line = serde_json::to_vec(row).map_err(|source| RecordingError::Json {
+            path: self.path.clone(),
+            source,
+        })?;
         self.line(&line)
     }
 
@@ -163,7 +193,9 @@ impl Recorded {
     /// # Errors
     /// When they cannot be written.
     pub fn lines(&mut self, text: &[u8]) -> Result<()> {
-        let lines = text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
+        let lines = text
+            .split(|byte| *byte == b'\n')
+            .filter(|line| !line.is_empty());
         lines.into_iter().try_for_each(|line| self.line(line))
     }
 }
@@ -189,8 +221,14 @@ pub fn read(dir: &Path) -> Result<Evidence> {
                 (None, Some(size)) => Ok(*size),
             },
         };
-        let rest = if source.needs_rest() { restless.clone().map_or(Ok(()), Err) } else { Ok(()) };
-        let outcome = rest.and(size).and_then(|size| read_source(&mut reader, dir, source, size));
+        let rest = if source.needs_rest() {
+            restless.clone().map_or(Ok(()), Err)
+        } else {
+            Ok(())
+        };
+        let outcome = rest
+            .and(size)
+            .and_then(|size| read_source(&mut reader, dir, source, size));
         if let Err(why) = outcome {
             reader.miss(source, why);
         }
@@ -199,39 +237,65 @@ pub fn read(dir: &Path) -> Result<Evidence> {
 }
 
 /// Reads one source, line by line, and compares its size with what was written.
-fn read_source(reader: &mut Reader, dir: &Path, source: Source, whole: Size) -> std::result::Result<(), String> {
+fn read_source(
+    reader: &mut Reader,
+    dir: &Path,
+    source: Source,
+    whole: Size,
+) -> std::result::Result<(), String> {
     let name = source.file();
     let file = File::open(dir.join(name)).map_err(|error| format!("{name}: {error}"))?;
     let mut file = BufReader::with_capacity(256 * 1_024, file);
     let (mut line, mut size) = (String::new(), Size::default());
     loop {
         line.clear();
-        let bytes = file.read_line(&mut line).map_err(|error| format!("{name}: {error}"))?;
+        let bytes = file
+            .read_line(&mut line)
+            .map_err(|error| format!("{name}: {error}"))?;
         if bytes == 0 {
             break;
         }
         size.bytes += bytes as u64;
         size.lines += 1;
-        reader.read_line(source, usize::try_from(size.lines).unwrap_or(usize::MAX), line.trim_end());
+        reader.read_line(
+            source,
+            usize::try_from(size.lines).unwrap_or(usize::MAX),
+            line.trim_end(),
+        );
     }
     if size == whole {
         return Ok(());
     }
     let (lines, bytes) = (whole.lines, whole.bytes);
-    Err(format!("{name} has {} lines ({} bytes), {lines} ({bytes} bytes) were written", size.lines, size.bytes))
+    Err(format!(
+        "{name} has {} lines ({} bytes), {lines} ({bytes} bytes) were written",
+        size.lines, size.bytes
+    ))
 }
 
 fn write(path: &Path, text: &str) -> Result<()> {
-    fs::write(path, text).map_err(|source| RecordingError::File { path: path.to_owned(), source })
+    fs::write(path, text).map_err(|source| RecordingError::File {
+        path: path.to_owned(),
+        source,
+    })
 }
 
 fn write_json(path: &Path, value: &impl Serialize) -> Result<()> {
     let text = serde_json::to_string_pretty(value);
-    let text = text.map_err(|source| RecordingError::Json { path: path.to_owned(), source })?;
+    let text = text.map_err(|source| RecordingError::Json {
+        path: path.to_owned(),
+        source,
+    })?;
     write(path, &(text + "\n"))
 }
 
 fn read_json<T: serde::de::DeserializeOwned>(path: &Path) -> Result<T> {
-    let text = fs::read_to_string(path).map_err(|source| RecordingError::File { path: path.to_owned(), source })?;
-    serde_json::from_str(&text).map_err(|source| RecordingError::Json { path: path.to_owned(), source })
+    let text = fs::read_to_string(path).map_err(|source| RecordingError::File {
+        path: path.to_owned(),
+        source,
+    })?;
+    serde_json::from_str(&text).map_err(|source| RecordingError::Json {
+        path: path.to_owned(),
+        source,
+    })
 }

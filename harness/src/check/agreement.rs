@@ -27,8 +27,14 @@ impl Story {
     fn of(view: &View<'_>, order: OrderNo) -> Self {
         Self {
             order: view.order(order).map(|row| row.status),
-            reservations: view.reservations_of(order).map(|line| line.status).collect(),
-            payments: view.payments_of(order).map(|payment| payment.status).collect(),
+            reservations: view
+                .reservations_of(order)
+                .map(|line| line.status)
+                .collect(),
+            payments: view
+                .payments_of(order)
+                .map(|payment| payment.status)
+                .collect(),
         }
     }
 
@@ -38,22 +44,41 @@ impl Story {
     }
 
     fn agrees(&self) -> bool {
-        let all = |status| !self.reservations.is_empty() && self.reservations.iter().all(|s| *s == status);
+        let all = |status| {
+            !self.reservations.is_empty() && self.reservations.iter().all(|s| *s == status)
+        };
         match (self.order, self.payments.as_slice()) {
-            (Some(OrderStatus::Finished), [PaymentStatus::Processed]) => all(ReservationStatus::Consumed),
-            (Some(OrderStatus::Canceled), [PaymentStatus::Failed]) => all(ReservationStatus::Canceled),
+            (Some(OrderStatus::Finished), [PaymentStatus::Processed]) => {
+                all(ReservationStatus::Consumed)
+            }
+            (Some(OrderStatus::Canceled), [PaymentStatus::Failed]) => {
+                all(ReservationStatus::Canceled)
+            }
             (Some(OrderStatus::Canceled), []) => self.reservations.is_empty(),
             _ => false,
         }
     }
 
     fn violation(&self, view: &View<'_>, order: OrderNo) -> Violation {
-        let names = |names: Vec<&str>| if names.is_empty() { "none".to_owned() } else { names.join(" + ") };
+        let names = |names: Vec<&str>| {
+            if names.is_empty() {
+                "none".to_owned()
+            } else {
+                names.join(" + ")
+            }
+        };
         let status = self.order.map_or("not there", OrderStatus::as_str);
-        let reservations = names(self.reservations.iter().map(|status| status.as_str()).collect());
+        let reservations = names(
+            self.reservations
+                .iter()
+                .map(|status| status.as_str())
+                .collect(),
+        );
         let payments = names(self.payments.iter().map(|status| status.as_str()).collect());
         let id = view.order_id(order);
-        let what = format!("order {id} is {status}, its reservation {reservations}, its payment {payments}");
+        let what = format!(
+            "order {id} is {status}, its reservation {reservations}, its payment {payments}"
+        );
         Violation::order(view, order, what)
     }
 }

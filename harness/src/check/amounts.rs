@@ -14,7 +14,10 @@ pub(super) fn judge(view: &View<'_>) -> Tally {
         let wrong = quantities(view, order).or_else(|| cents(view, order));
         tally.weigh(wrong.map(|(off, what)| {
             let id = view.order_id(order);
-            (off, Violation::order(view, order, format!("order {id}: {what}")))
+            (
+                off,
+                Violation::order(view, order, format!("order {id}: {what}")),
+            )
         }));
     }
     tally
@@ -28,20 +31,29 @@ fn quantities(view: &View<'_>, order: OrderNo) -> Wrong {
         items.sort_unstable();
         items
     };
-    let row = view.order(order).map(|row| sorted(row.items.of(&view.items).to_vec()));
+    let row = view
+        .order(order)
+        .map(|row| sorted(row.items.of(&view.items).to_vec()));
     let mut asked = row;
     for said in view.said_of(order) {
         let items = match said.kind {
             EventType::OrderCreated => said.lines.of(&view.items).to_vec(),
             EventType::ReservationCreated | EventType::ReservationCanceled => {
                 let steps = said.lines.of(&view.steps).iter();
-                steps.map(|step| Item { product: step.product, quantity: step.quantity }).collect()
+                steps
+                    .map(|step| Item {
+                        product: step.product,
+                        quantity: step.quantity,
+                    })
+                    .collect()
             }
             _ => continue,
         };
         let items = sorted(items);
         match &asked {
-            Some(asked) if *asked != items => return Some(differ(said.kind.as_str(), asked, &items)),
+            Some(asked) if *asked != items => {
+                return Some(differ(said.kind.as_str(), asked, &items));
+            }
             Some(_) => {}
             None => asked = Some(items),
         }
@@ -52,14 +64,24 @@ fn quantities(view: &View<'_>, order: OrderNo) -> Wrong {
 }
 
 fn differ(place: &str, asked: &[Item], told: &[Item]) -> (u64, String) {
-    let units = |items: &[Item]| items.iter().map(|item| u64::from(item.quantity)).sum::<u64>();
+    let units = |items: &[Item]| {
+        items
+            .iter()
+            .map(|item| u64::from(item.quantity))
+            .sum::<u64>()
+    };
     let (asked, told) = (units(asked), units(told));
-    (asked.abs_diff(told), format!("{place} has {told} units, {asked} were ordered"))
+    (
+        asked.abs_diff(told),
+        format!("{place} has {told} units, {asked} were ordered"),
+    )
 }
 
 /// Every place that tells what it comes to must tell the same.
 fn cents(view: &View<'_>, order: OrderNo) -> Wrong {
-    let reserved = view.said_of(order).find(|said| said.kind == EventType::ReservationCreated);
+    let reserved = view
+        .said_of(order)
+        .find(|said| said.kind == EventType::ReservationCreated);
     let due = match reserved {
         None => 0,
         Some(said) => {
@@ -70,14 +92,30 @@ fn cents(view: &View<'_>, order: OrderNo) -> Wrong {
         }
     };
     let off = |place: &str, cents: i64| {
-        (cents != due).then(|| (cents.abs_diff(due), format!("{place} says {cents} cents, reserved were {due}")))
+        (cents != due).then(|| {
+            (
+                cents.abs_diff(due),
+                format!("{place} says {cents} cents, reserved were {due}"),
+            )
+        })
     };
     let says_amount = |said: &&Said| {
-        !matches!(said.kind, EventType::OrderCreated | EventType::ReservationFailed)
+        !matches!(
+            said.kind,
+            EventType::OrderCreated | EventType::ReservationFailed
+        )
     };
-    let told = view.said_of(order).filter(says_amount).find_map(|said| off(said.kind.as_str(), said.amount));
-    let row = view.order(order).and_then(|row| row.amount).and_then(|amount| off("the order", amount));
-    let payment = view.payments_of(order).find_map(|payment| off("the payment", payment.amount));
+    let told = view
+        .said_of(order)
+        .filter(says_amount)
+        .find_map(|said| off(said.kind.as_str(), said.amount));
+    let row = view
+        .order(order)
+        .and_then(|row| row.amount)
+        .and_then(|amount| off("the order", amount));
+    let payment = view
+        .payments_of(order)
+        .find_map(|payment| off("the payment", payment.amount));
     told.or(row).or(payment)
 }
 
@@ -85,12 +123,23 @@ fn cents(view: &View<'_>, order: OrderNo) -> Wrong {
 fn prices(view: &View<'_>, reserved: &Said) -> Wrong {
     let mut sum = 0_i64;
     for step in reserved.lines.of(&view.steps) {
-        if let Some(price) = view.price(step.product).filter(|price| *price != step.price) {
-            let what = format!("a unit was reserved for {} cents, its price is {price}", step.price);
+        if let Some(price) = view
+            .price(step.product)
+            .filter(|price| *price != step.price)
+        {
+            let what = format!(
+                "a unit was reserved for {} cents, its price is {price}",
+                step.price
+            );
             return Some((price.abs_diff(step.price), what));
         }
         sum = sum.saturating_add(step.price.saturating_mul(step.quantity.into()));
     }
     let (says, kind) = (reserved.amount, reserved.kind.as_str());
-    (sum != says).then(|| (sum.abs_diff(says), format!("{kind} says {says} cents, its lines come to {sum}")))
+    (sum != says).then(|| {
+        (
+            sum.abs_diff(says),
+            format!("{kind} says {says} cents, its lines come to {sum}"),
+        )
+    })
 }

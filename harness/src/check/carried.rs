@@ -13,7 +13,11 @@ pub(super) fn published(view: &View<'_>) -> Tally {
     for said in &view.said {
         tally.look((!carried[said.id.index()]).then(|| {
             let (service, kind) = (said.service.as_str(), said.kind.as_str());
-            let marked = if said.is_published { "is marked as published and" } else { "" };
+            let marked = if said.is_published {
+                "is marked as published and"
+            } else {
+                ""
+            };
             let what = format!("{kind} in the log of {service} {marked} was never on the exchange");
             Violation::order(view, said.order, what)
         }));
@@ -25,14 +29,28 @@ pub(super) fn published(view: &View<'_>) -> Tally {
 pub(super) fn committed(view: &View<'_>) -> Tally {
     let mut tally = Tally::default();
     for tapped in &view.tap {
-        let (id, kind) = (view.names.messages.id(tapped.id.index()), tapped.kind.as_str());
-        let source = tapped.source.map_or("nobody we know", |source| source.as_str());
-        let mut logged = view.logged(tapped.id).filter(|said| Some(said.service) == tapped.source).peekable();
+        let (id, kind) = (
+            view.names.messages.id(tapped.id.index()),
+            tapped.kind.as_str(),
+        );
+        let source = tapped
+            .source
+            .map_or("nobody we know", |source| source.as_str());
+        let mut logged = view
+            .logged(tapped.id)
+            .filter(|said| Some(said.service) == tapped.source)
+            .peekable();
         let order = logged.peek().map(|said| said.order);
         let what = match order {
-            None => format!("{kind} of {source} (message {id}) was on the exchange and is not in its log"),
-            Some(_) if !logged.any(|said| said.digest == tapped.digest && said.kind == tapped.kind) => {
-                format!("{kind} of {source} (message {id}) was on the exchange with another payload than in its log")
+            None => format!(
+                "{kind} of {source} (message {id}) was on the exchange and is not in its log"
+            ),
+            Some(_)
+                if !logged.any(|said| said.digest == tapped.digest && said.kind == tapped.kind) =>
+            {
+                format!(
+                    "{kind} of {source} (message {id}) was on the exchange with another payload than in its log"
+                )
             }
             Some(_) => {
                 tally.look(None);

@@ -37,16 +37,24 @@ fn wrong(view: &View<'_>, said: &Said) -> Option<String> {
     };
     let mut logged = view.logged(cause);
     let Some(cause) = logged.next() else {
-        return Some(format!("has a cause ({}) that is in no log", view.names.messages.id(cause.index())));
+        return Some(format!(
+            "has a cause ({}) that is in no log",
+            view.names.messages.id(cause.index())
+        ));
     };
     let kind = cause.kind.as_str();
     if !allowed.contains(&cause.kind) {
         Some(format!("has {kind} as its cause"))
     } else if cause.order != said.order {
-        Some(format!("has {kind} of another order ({}) as its cause", view.order_id(cause.order)))
+        Some(format!(
+            "has {kind} of another order ({}) as its cause",
+            view.order_id(cause.order)
+        ))
     } else if cause.time_us > said.time_us {
         let early = cause.time_us - said.time_us;
-        Some(format!("was said {early} microseconds before its cause {kind}"))
+        Some(format!(
+            "was said {early} microseconds before its cause {kind}"
+        ))
     } else {
         None
     }

@@ -17,10 +17,14 @@ pub(super) fn judge(view: &View<'_>) -> Tally {
         let what = match (made, failed, canceled.as_slice()) {
             (Some(_), Some(failed), [canceled]) if canceled.time_us >= failed.time_us => None,
             (Some(_), Some(_), [_]) => Some("was given back before its payment failed".to_owned()),
-            (Some(_), Some(_), []) => Some("was not given back, although its payment failed".to_owned()),
+            (Some(_), Some(_), []) => {
+                Some("was not given back, although its payment failed".to_owned())
+            }
             (Some(_), None, []) => None,
             (None, ..) => Some("was given back and never made".to_owned()),
-            (Some(_), None, _) => Some("was given back, although its payment did not fail".to_owned()),
+            (Some(_), None, _) => {
+                Some("was given back, although its payment did not fail".to_owned())
+            }
             (Some(_), Some(_), more) => Some(format!("was given back {} times", more.len())),
         };
         tally.look(what.map(|what| {

@@ -16,8 +16,11 @@ pub(super) fn none_lost(view: &View<'_>) -> Tally {
     for dead in &view.dead {
         arrived[dead.id.index()] = true;
     }
-    let mut waiting: BTreeMap<Service, u64> =
-        view.queues.iter().map(|(service, queue)| (*service, queue.waiting())).collect();
+    let mut waiting: BTreeMap<Service, u64> = view
+        .queues
+        .iter()
+        .map(|(service, queue)| (*service, queue.waiting()))
+        .collect();
     let mut tally = Tally::default();
     let mut seen = vec![false; view.names.messages.len()];
     for tapped in &view.tap {
@@ -66,7 +69,8 @@ pub(super) fn absorbed(view: &View<'_>) -> Tally {
         messages += 1;
         most = most.max(applied.seen);
         let times = effects[applied.id.index()][applied.service as usize];
-        let kind = kinds[applied.id.index()].map_or("a message that is in no log", EventType::as_str);
+        let kind =
+            kinds[applied.id.index()].map_or("a message that is in no log", EventType::as_str);
         tally.look((times != 1).then(|| {
             let order = order_of(view, applied.id);
             let (service, seen) = (applied.service.as_str(), applied.seen);
@@ -76,13 +80,17 @@ pub(super) fn absorbed(view: &View<'_>) -> Tally {
     }
     if messages > 0 {
         let factor = hundredths(deliveries, messages);
-        tally.note(format!("{factor} deliveries for each message, at most {most}"));
+        tally.note(format!(
+            "{factor} deliveries for each message, at most {most}"
+        ));
     }
     tally
 }
 
 fn order_of(view: &View<'_>, id: MessageNo) -> crate::evidence::OrderNo {
-    view.logged(id).next().map_or(crate::evidence::OrderNo::NONE, |said: &Said| said.order)
+    view.logged(id)
+        .next()
+        .map_or(crate::evidence::OrderNo::NONE, |said: &Said| said.order)
 }
 
 /// `n / of` with two digits.

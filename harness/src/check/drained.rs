@@ -9,7 +9,13 @@ use contract::http::OrderStatus;
 pub(super) fn drained(view: &View<'_>) -> Tally {
     let mut tally = Tally::default();
     for (service, queue) in &view.queues {
-        let QueueRow { ready, unacked, retrying, unpublished, .. } = *queue;
+        let QueueRow {
+            ready,
+            unacked,
+            retrying,
+            unpublished,
+            ..
+        } = *queue;
         let wrong = [
             (unpublished, "events are said and not published"),
             (ready, "messages wait in its queue"),
@@ -17,12 +23,24 @@ pub(super) fn drained(view: &View<'_>) -> Tally {
             (retrying, "messages are put off"),
         ];
         for (count, what) in wrong {
-            tally.weigh((count > 0).then(|| (count, Violation::run(format!("{}: {count} {what}", service.as_str())))));
+            tally.weigh((count > 0).then(|| {
+                (
+                    count,
+                    Violation::run(format!("{}: {count} {what}", service.as_str())),
+                )
+            }));
         }
-        let explained = view.dead.iter().filter(|dead| dead.service == *service && !dead.reason.is_empty()).count() as u64;
+        let explained = view
+            .dead
+            .iter()
+            .filter(|dead| dead.service == *service && !dead.reason.is_empty())
+            .count() as u64;
         let missing = queue.dead.saturating_sub(explained);
         tally.look((missing > 0).then(|| {
-            Violation::run(format!("{}: {missing} messages were given up without a reason", service.as_str()))
+            Violation::run(format!(
+                "{}: {missing} messages were given up without a reason",
+                service.as_str()
+            ))
         }));
     }
     tally
@@ -34,10 +52,20 @@ pub(super) fn empty(view: &View<'_>) -> Tally {
     for (service, queue) in &view.queues {
         let waiting = queue.waiting();
         tally.weigh((waiting > 0).then(|| {
-            (waiting, Violation::run(format!("{waiting} messages are still on their way to {}", service.as_str())))
+            (
+                waiting,
+                Violation::run(format!(
+                    "{waiting} messages are still on their way to {}",
+                    service.as_str()
+                )),
+            )
         }));
     }
-    let open = view.orders.iter().filter(|row| row.status == OrderStatus::Created).count();
+    let open = view
+        .orders
+        .iter()
+        .filter(|row| row.status == OrderStatus::Created)
+        .count();
     tally.look((open > 0).then(|| Violation::run(format!("{open} orders are still open"))));
     tally
 }

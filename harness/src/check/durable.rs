@@ -5,7 +5,10 @@ use crate::evidence::{Act, End, Item, Span, View};
 
 pub(super) fn judge(view: &View<'_>) -> Tally {
     let mut tally = Tally::default();
-    let acknowledged = view.history.iter().filter(|did| did.act == Act::Place && did.end == End::Ok);
+    let acknowledged = view
+        .history
+        .iter()
+        .filter(|did| did.act == Act::Place && did.end == End::Ok);
     for did in acknowledged {
         let (id, key) = (view.order_id(did.order), view.names.keys.key(did.key));
         tally.look(match view.order(did.order) {
@@ -14,7 +17,8 @@ pub(super) fn judge(view: &View<'_>) -> Tally {
                 Some(Violation::order(view, did.order, what))
             }
             Some(row) if !same(view, row.items, did.items) => {
-                let what = format!("order {id} (key {key}) does not have the lines that were ordered");
+                let what =
+                    format!("order {id} (key {key}) does not have the lines that were ordered");
                 Some(Violation::order(view, did.order, what))
             }
             Some(_) => None,

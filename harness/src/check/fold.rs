@@ -9,7 +9,9 @@ use contract::http::{OrderStatus, PaymentStatus, ReservationStatus};
 pub(super) fn judge(view: &View<'_>) -> Tally {
     let mut tally = Tally::default();
     for order in view.every_order() {
-        let wrong = [order_row, reservation, payment].into_iter().find_map(|fold| fold(view, order));
+        let wrong = [order_row, reservation, payment]
+            .into_iter()
+            .find_map(|fold| fold(view, order));
         let any = view.order(order).is_some() || view.said_of(order).next().is_some();
         if any {
             tally.look(wrong.map(|what| {
@@ -26,7 +28,9 @@ pub(super) fn judge(view: &View<'_>) -> Tally {
 
 /// The events of one service about an order by version; refusals, which change nothing, left out.
 fn history<'e>(view: &View<'e>, order: OrderNo, service: Service) -> Vec<&'e Said> {
-    let changes = view.said_of(order).filter(|said| said.service == service && said.version > 0);
+    let changes = view
+        .said_of(order)
+        .filter(|said| said.service == service && said.version > 0);
     let mut events: Vec<&Said> = changes.collect();
     events.sort_by_key(|said| said.version);
     events
@@ -37,13 +41,21 @@ fn gap(events: &[&Said]) -> Option<String> {
     let mut versions = (1..).zip(events);
     let (due, said) = versions.find(|(due, said)| said.version != *due)?;
     let kind = said.kind.as_str();
-    Some(format!("the log has version {} ({kind}) where version {due} is due", said.version))
+    Some(format!(
+        "the log has version {} ({kind}) where version {due} is due",
+        said.version
+    ))
 }
 
 fn order_row(view: &View<'_>, order: OrderNo) -> Option<String> {
     let events = history(view, order, Service::Orders);
     let Some(row) = view.order(order) else {
-        return events.first().map(|said| format!("{} is in the log, the order is not in its table", said.kind.as_str()));
+        return events.first().map(|said| {
+            format!(
+                "{} is in the log, the order is not in its table",
+                said.kind.as_str()
+            )
+        });
     };
     if let Some(gap) = gap(&events) {
         return Some(gap);
@@ -57,7 +69,9 @@ fn order_row(view: &View<'_>, order: OrderNo) -> Option<String> {
         _ => OrderStatus::Created,
     };
     let amount = status.is_settled().then_some(last.amount);
-    let OrderRow { reason, version, .. } = *row;
+    let OrderRow {
+        reason, version, ..
+    } = *row;
     let told = (status, last.version, last.reason, amount);
     if told != (row.status, version, reason, row.amount) {
         return Some(format!(
@@ -84,10 +98,20 @@ fn reservation(view: &View<'_>, order: OrderNo) -> Option<String> {
         };
         (status, said.version)
     });
-    let lines = events.first().map_or(&[][..], |said| said.lines.of(&view.steps));
+    let lines = events
+        .first()
+        .map_or(&[][..], |said| said.lines.of(&view.steps));
     let mut told_lines: Vec<(Item, i64)> = lines
         .iter()
-        .map(|step| (Item { product: step.product, quantity: step.quantity }, step.price))
+        .map(|step| {
+            (
+                Item {
+                    product: step.product,
+                    quantity: step.quantity,
+                },
+                step.price,
+            )
+        })
         .collect();
     let mut rows = Vec::with_capacity(told_lines.len());
     for row in view.reservations_of(order) {
@@ -103,7 +127,8 @@ fn reservation(view: &View<'_>, order: OrderNo) -> Option<String> {
     }
     told_lines.sort_unstable();
     rows.sort_unstable();
-    (told_lines != rows).then(|| "the reservation in the table is not the one in reservation.created".to_owned())
+    (told_lines != rows)
+        .then(|| "the reservation in the table is not the one in reservation.created".to_owned())
 }
 
 fn payment(view: &View<'_>, order: OrderNo) -> Option<String> {
@@ -135,7 +160,10 @@ fn product(view: &View<'_>, row: &ProductRow) -> Option<String> {
     for (due, (said, step)) in (1..).zip(view.stock_of(row.product)) {
         if step.version != due {
             let kind = said.kind.as_str();
-            return Some(format!("the log has version {} ({kind}) where version {due} is due", step.version));
+            return Some(format!(
+                "the log has version {} ({kind}) where version {due} is due",
+                step.version
+            ));
         }
         last = Some(step);
     }

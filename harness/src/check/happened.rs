@@ -12,17 +12,30 @@ use contract::{Cents, Reason};
 pub(super) fn faults(view: &View<'_>) -> Tally {
     let mut tally = Tally::default();
     for name in &view.plan.faults {
-        let records: Vec<&FaultRecord> = view.faults.iter().filter(|fault| fault.kind.as_str() == *name).collect();
+        let records: Vec<&FaultRecord> = view
+            .faults
+            .iter()
+            .filter(|fault| fault.kind.as_str() == *name)
+            .collect();
         if records.is_empty() {
-            tally.look(Some(Violation::run(format!("{name} was asked for and never planned"))));
+            tally.look(Some(Violation::run(format!(
+                "{name} was asked for and never planned"
+            ))));
         }
         for fault in records {
             let (seen, how) = seen(view, fault);
-            let at = fault.service.as_deref().map_or(String::new(), |service| format!(" at {service}"));
+            let at = fault
+                .service
+                .as_deref()
+                .map_or(String::new(), |service| format!(" at {service}"));
             if fault.fired_us.is_none() {
-                tally.look(Some(Violation::run(format!("{name}{at} was asked for and did not fire"))));
+                tally.look(Some(Violation::run(format!(
+                    "{name}{at} was asked for and did not fire"
+                ))));
             } else if seen == 0 {
-                tally.look(Some(Violation::run(format!("{name}{at} fired, and nothing was seen of it: {how}"))));
+                tally.look(Some(Violation::run(format!(
+                    "{name}{at} fired, and nothing was seen of it: {how}"
+                ))));
             } else {
                 tally.look(None);
                 tally.note(format!("{name}{at}: {how}"));
@@ -34,7 +47,12 @@ pub(super) fn faults(view: &View<'_>) -> Tally {
 
 /// How often a fault was seen, and what of it: in the evidence where that can tell.
 fn seen(view: &View<'_>, fault: &FaultRecord) -> (u64, String) {
-    let canceled = |reason| view.orders.iter().filter(|row| row.reason == Some(reason)).count() as u64;
+    let canceled = |reason| {
+        view.orders
+            .iter()
+            .filter(|row| row.reason == Some(reason))
+            .count() as u64
+    };
     match fault.kind {
         FaultKind::UnderMinimum => {
             let n = canceled(Reason::UnderMinimum);
@@ -45,11 +63,19 @@ fn seen(view: &View<'_>, fault: &FaultRecord) -> (u64, String) {
             (n, format!("{n} orders canceled as out_of_stock"))
         }
         FaultKind::Declines => {
-            let n = view.charges.iter().filter(|charge| charge.outcome == ChargeOutcome::Declined).count() as u64;
+            let n = view
+                .charges
+                .iter()
+                .filter(|charge| charge.outcome == ChargeOutcome::Declined)
+                .count() as u64;
             (n, format!("{n} declined charges in the provider's ledger"))
         }
         FaultKind::Duplicates => {
-            let n = view.applied.iter().filter(|applied| applied.seen > 1).count() as u64;
+            let n = view
+                .applied
+                .iter()
+                .filter(|applied| applied.seen > 1)
+                .count() as u64;
             (n, format!("{n} messages were delivered more than once"))
         }
         _ => (fault.observed, fault.how.clone()),
@@ -59,16 +85,25 @@ fn seen(view: &View<'_>, fault: &FaultRecord) -> (u64, String) {
 /// V2
 pub(super) fn stories(view: &View<'_>) -> Tally {
     let by_key = Rows::group(view.names.keys.len(), &view.history, |did| {
-        (did.act == Act::Place).then(|| did.key.some().map(crate::evidence::KeyNo::index)).flatten()
+        (did.act == Act::Place)
+            .then(|| did.key.some().map(crate::evidence::KeyNo::index))
+            .flatten()
     });
     let mut tally = Tally::default();
     for story in &view.plan.stories {
         let mut operations = view.history.iter().filter(|did| did.story == *story);
-        let times = operations.clone().filter(|did| happened(view, &by_key, did)).count();
+        let times = operations
+            .clone()
+            .filter(|did| happened(view, &by_key, did))
+            .count();
         let any = operations.next().is_some();
         let name = story.as_str();
         tally.look((times == 0).then(|| {
-            let what = if any { "it was tried, and did not go as planned" } else { "it was never tried" };
+            let what = if any {
+                "it was tried, and did not go as planned"
+            } else {
+                "it was never tried"
+            };
             Violation::run(format!("story {name} did not happen: {what}"))
         }));
     }
@@ -78,7 +113,8 @@ pub(super) fn stories(view: &View<'_>) -> Tally {
 /// Whether this operation shows that its story happened.
 fn happened(view: &View<'_>, by_key: &Rows, did: &Did) -> bool {
     let order = view.order(did.order);
-    let ended = |status, reason| order.is_some_and(|row| row.status == status && row.reason == reason);
+    let ended =
+        |status, reason| order.is_some_and(|row| row.status == status && row.reason == reason);
     let canceled = |reason| ended(OrderStatus::Canceled, Some(reason));
     let items = did.items.of(&view.items);
     match did.story {
@@ -87,15 +123,17 @@ fn happened(view: &View<'_>, by_key: &Rows, did: &Did) -> bool {
         Story::Happy => ended(OrderStatus::Finished, None),
         Story::SeveralLines => items.len() > 1 && ended(OrderStatus::Finished, None),
         Story::UnderMinimum => canceled(Reason::UnderMinimum),
-        Story::PriceEdge => is_edge(view, items) && order.is_some_and(|row| row.status.is_settled()),
+        Story::PriceEdge => {
+            is_edge(view, items) && order.is_some_and(|row| row.status.is_settled())
+        }
         Story::Declined => canceled(Reason::Declined),
         Story::OutOfStock => canceled(Reason::OutOfStock),
         Story::UnknownProduct => canceled(Reason::UnknownProduct),
         Story::Retry | Story::DoubleClick => same_key(view, by_key, did, End::Ok) > 1,
-        Story::KeyReused => {
-            did.end == End::Ok && same_key(view, by_key, did, End::Refused) > 0
+        Story::KeyReused => did.end == End::Ok && same_key(view, by_key, did, End::Refused) > 0,
+        Story::InvalidBody => {
+            did.act == Act::PlaceBadly && did.end == End::Refused && did.status >= 400
         }
-        Story::InvalidBody => did.act == Act::PlaceBadly && did.end == End::Refused && did.status >= 400,
         Story::Abandoned => did.end == End::Unknown,
         Story::Reread => reads_of_settled(view, did.order) > 1,
     }
@@ -104,15 +142,21 @@ fn happened(view: &View<'_>, by_key: &Rows, did: &Did) -> bool {
 /// How many requests under this key ended in this way.
 fn same_key(view: &View<'_>, by_key: &Rows, did: &Did, end: End) -> usize {
     let rows = did.key.some().map_or(&[][..], |key| by_key.of(key.index()));
-    rows.iter().filter(|row| view.history[**row as usize].end == end).count()
+    rows.iter()
+        .filter(|row| view.history[**row as usize].end == end)
+        .count()
 }
 
 fn reads_of_settled(view: &View<'_>, order: OrderNo) -> usize {
-    let settled = |did: &&Did| did.act == Act::Read && did.seen.is_some_and(OrderStatus::is_settled);
+    let settled =
+        |did: &&Did| did.act == Act::Read && did.seen.is_some_and(OrderStatus::is_settled);
     view.did_of(order).filter(settled).count()
 }
 
 fn is_edge(view: &View<'_>, items: &[Item]) -> bool {
     let edges = [0, 1, 99, 100, 101, Cents::MAX_PRICE.get()];
-    items.iter().any(|item| view.price(item.product).is_some_and(|price| edges.contains(&price)))
+    items.iter().any(|item| {
+        view.price(item.product)
+            .is_some_and(|price| edges.contains(&price))
+    })
 }

@@ -5,7 +5,9 @@ use crate::evidence::{Act, Did, End, Rows, View};
 
 pub(super) fn judge(view: &View<'_>) -> Tally {
     let by_key = Rows::group(view.names.keys.len(), &view.history, |did| {
-        (did.act == Act::Place).then(|| did.key.some().map(crate::evidence::KeyNo::index)).flatten()
+        (did.act == Act::Place)
+            .then(|| did.key.some().map(crate::evidence::KeyNo::index))
+            .flatten()
     });
     let mut tally = Tally::default();
     for key in 0..view.names.keys.len() {
@@ -14,8 +16,11 @@ pub(super) fn judge(view: &View<'_>) -> Tally {
         if rows.len() < 2 {
             continue;
         }
-        let answered: Vec<&Did> =
-            rows.iter().map(|row| &view.history[*row as usize]).filter(|did| did.end == End::Ok).collect();
+        let answered: Vec<&Did> = rows
+            .iter()
+            .map(|row| &view.history[*row as usize])
+            .filter(|did| did.end == End::Ok)
+            .collect();
         tally.look(wrong(view, &answered));
     }
     tally
@@ -26,7 +31,10 @@ fn wrong(view: &View<'_>, answered: &[&Did]) -> Option<Violation> {
     let (id, key) = (view.order_id(first.order), view.names.keys.key(first.key));
     answered.iter().find_map(|did| {
         let what = if did.order != first.order {
-            format!("key {key} got two orders, {id} and {}", view.order_id(did.order))
+            format!(
+                "key {key} got two orders, {id} and {}",
+                view.order_id(did.order)
+            )
         } else if did.items.of(&view.items) != first.items.of(&view.items) {
             format!("key {key} was accepted for two different requests (order {id})")
         } else {

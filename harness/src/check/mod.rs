@@ -131,12 +131,19 @@ impl Check {
         if let Err(why) = (self.due)(&view.plan) {
             return self.without_evidence(Verdict::NotApplicable, why.to_owned());
         }
-        if let Some(why) = self.needs.iter().find_map(|source| view.missing.get(source)) {
+        if let Some(why) = self
+            .needs
+            .iter()
+            .find_map(|source| view.missing.get(source))
+        {
             return self.without_evidence(Verdict::Unknown, why.clone());
         }
         let tally = (self.judge)(view);
         let verdict = match (tally.violations, tally.evaluated) {
-            (0, 0) => return self.without_evidence(Verdict::Unknown, "there was nothing to look at".to_owned()),
+            (0, 0) => {
+                return self
+                    .without_evidence(Verdict::Unknown, "there was nothing to look at".to_owned());
+            }
             (0, _) => Verdict::Valid,
             _ => Verdict::Invalid,
         };
@@ -175,5 +182,7 @@ impl Check {
 /// of which none was due.
 pub fn overall(findings: &[Finding]) -> Verdict {
     let worst = findings.iter().map(|finding| finding.verdict).max();
-    worst.filter(|verdict| *verdict != Verdict::NotApplicable).unwrap_or(Verdict::Unknown)
+    worst
+        .filter(|verdict| *verdict != Verdict::NotApplicable)
+        .unwrap_or(Verdict::Unknown)
 }

@@ -15,7 +15,9 @@ pub(super) fn judge(view: &View<'_>) -> Tally {
         if !any && row.is_none() {
             continue;
         }
-        let paid = payments.clone().filter(|payment| payment.status == PaymentStatus::Processed);
+        let paid = payments
+            .clone()
+            .filter(|payment| payment.status == PaymentStatus::Processed);
         processed += paid.map(|payment| i128::from(payment.amount)).sum::<i128>();
         if let Some(row) = row.filter(|row| row.status == OrderStatus::Finished) {
             finished += i128::from(row.amount.unwrap_or(0));
@@ -27,10 +29,15 @@ pub(super) fn judge(view: &View<'_>) -> Tally {
             .or_else(|| wrongly_paid(view, order));
         tally.weigh(wrong.map(|(cents, what)| {
             let id = view.order_id(order);
-            (cents, Violation::order(view, order, format!("order {id}: {what}")))
+            (
+                cents,
+                Violation::order(view, order, format!("order {id}: {what}")),
+            )
         }));
     }
-    tally.note(format!("{processed} cents were processed, {finished} are in finished orders"));
+    tally.note(format!(
+        "{processed} cents were processed, {finished} are in finished orders"
+    ));
     tally
 }
 
@@ -51,30 +58,54 @@ fn wrongly_charged(view: &View<'_>, payment: &PaymentRow) -> Option<(u64, String
             2 => "twice".to_owned(),
             n => format!("{n} times"),
         };
-        return Some((cents, format!("its payment is {status} and was charged {times}")));
+        return Some((
+            cents,
+            format!("its payment is {status} and was charged {times}"),
+        ));
     }
-    let wrong = charges.map(|charge| charge.amount).find(|amount| *amount != payment.amount)?;
-    let what = format!("its payment is for {} cents, charged were {wrong}", payment.amount);
+    let wrong = charges
+        .map(|charge| charge.amount)
+        .find(|amount| *amount != payment.amount)?;
+    let what = format!(
+        "its payment is for {} cents, charged were {wrong}",
+        payment.amount
+    );
     Some((wrong.abs_diff(payment.amount), what))
 }
 
 /// Money that was taken under a payment that is not in the table.
 fn charged_for_nothing(view: &View<'_>, order: OrderNo) -> Option<(u64, String)> {
-    let known = |charge: &&ChargeRow| view.payments_of(order).any(|payment| payment.payment == charge.payment);
-    let charged = view.charges_of(order).filter(|charge| charge.outcome == ChargeOutcome::Charged);
+    let known = |charge: &&ChargeRow| {
+        view.payments_of(order)
+            .any(|payment| payment.payment == charge.payment)
+    };
+    let charged = view
+        .charges_of(order)
+        .filter(|charge| charge.outcome == ChargeOutcome::Charged);
     let stray = charged.clone().find(|charge| !known(charge))?;
     let amount = stray.amount;
-    Some((amount.unsigned_abs(), format!("{amount} cents were charged for a payment that does not exist")))
+    Some((
+        amount.unsigned_abs(),
+        format!("{amount} cents were charged for a payment that does not exist"),
+    ))
 }
 
 fn wrongly_paid(view: &View<'_>, order: OrderNo) -> Option<(u64, String)> {
     let row = view.order(order)?;
     let due = (row.status == OrderStatus::Finished).then_some(row.amount.unwrap_or(0));
-    let mut processed = view.payments_of(order).filter(|payment| payment.status == PaymentStatus::Processed);
+    let mut processed = view
+        .payments_of(order)
+        .filter(|payment| payment.status == PaymentStatus::Processed);
     let paid = processed.next().map(|payment| payment.amount);
-    let cents = |amount: Option<i64>| amount.map_or("nothing".to_owned(), |cents| format!("{cents} cents"));
+    let cents =
+        |amount: Option<i64>| amount.map_or("nothing".to_owned(), |cents| format!("{cents} cents"));
     (due != paid).then(|| {
-        let what = format!("it is {} for {}, paid was {}", row.status.as_str(), cents(due), cents(paid));
+        let what = format!(
+            "it is {} for {}, paid was {}",
+            row.status.as_str(),
+            cents(due),
+            cents(paid)
+        );
         (due.unwrap_or(0).abs_diff(paid.unwrap_or(0)), what)
     })
 }

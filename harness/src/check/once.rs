@@ -21,7 +21,11 @@ pub(super) fn judge(view: &View<'_>) -> Tally {
         if any {
             tally.look(repeated.map(|said| {
                 let times = times(view.said_of(order), said.kind);
-                let what = format!("order {} has {} {times} times", view.order_id(order), said.kind.as_str());
+                let what = format!(
+                    "order {} has {} {times} times",
+                    view.order_id(order),
+                    said.kind.as_str()
+                );
                 Violation::order(view, order, what)
             }));
         }

@@ -6,7 +6,11 @@ use crate::evidence::{Act, End, OrderNo, View};
 
 pub(super) fn judge(view: &View<'_>) -> Tally {
     let mut asked = vec![false; view.names.keys.len()];
-    for did in view.history.iter().filter(|did| did.act == Act::Place && did.key.is_some()) {
+    for did in view
+        .history
+        .iter()
+        .filter(|did| did.act == Act::Place && did.key.is_some())
+    {
         asked[did.key.index()] = true;
     }
     let mut first = vec![OrderNo::NONE; view.names.keys.len()];
@@ -31,10 +35,19 @@ pub(super) fn judge(view: &View<'_>) -> Tally {
             Some(Violation::order(view, row.order, what))
         } else {
             let nobody = is_ours && !was_asked;
-            nobody.then(|| Violation::order(view, row.order, format!("order {id} exists and no client asked for it")))
+            nobody.then(|| {
+                Violation::order(
+                    view,
+                    row.order,
+                    format!("order {id} exists and no client asked for it"),
+                )
+            })
         });
     }
-    for order in view.every_order().filter(|order| view.order(*order).is_none()) {
+    for order in view
+        .every_order()
+        .filter(|order| view.order(*order).is_none())
+    {
         orphan(view, order, &mut tally);
     }
     tally
@@ -45,11 +58,23 @@ fn orphan(view: &View<'_>, order: OrderNo, tally: &mut Tally) {
     let id = view.order_id(order);
     let mut look = |there: bool, what: &str| {
         if there {
-            tally.look(Some(Violation::order(view, order, format!("{what} {id}, which does not exist"))));
+            tally.look(Some(Violation::order(
+                view,
+                order,
+                format!("{what} {id}, which does not exist"),
+            )));
         }
     };
-    look(view.reservations_of(order).next().is_some(), "there is a reservation for order");
-    look(view.payments_of(order).next().is_some(), "there is a payment for order");
-    let told = view.did_of(order).any(|did| did.act == Act::Place && did.end == End::Ok);
+    look(
+        view.reservations_of(order).next().is_some(),
+        "there is a reservation for order",
+    );
+    look(
+        view.payments_of(order).next().is_some(),
+        "there is a payment for order",
+    );
+    let told = view
+        .did_of(order)
+        .any(|did| did.act == Act::Place && did.end == End::Ok);
     look(told, "a client was told of order");
 }

@@ -9,7 +9,11 @@ const WINDOW_US: i64 = 2_000_000;
 pub(super) fn judge(view: &View<'_>) -> Tally {
     let (from, to) = (view.plan.load_from_us, view.plan.load_to_us);
     let windows = usize::try_from((to - from) / WINDOW_US).unwrap_or(0);
-    let index = |at_us: i64| usize::try_from((at_us - from).div_euclid(WINDOW_US)).ok().filter(|index| *index < windows);
+    let index = |at_us: i64| {
+        usize::try_from((at_us - from).div_euclid(WINDOW_US))
+            .ok()
+            .filter(|index| *index < windows)
+    };
     let (mut offered, mut settled) = (vec![0_u64; windows], vec![0_u64; windows]);
     for did in view.history.iter().filter(|did| did.act == Act::Place) {
         if let Some(index) = index(did.due_us) {
@@ -29,7 +33,10 @@ pub(super) fn judge(view: &View<'_>) -> Tally {
         }
         let seconds = (begin - from) / 1_000_000;
         tally.weigh((*settled == 0).then(|| {
-            let what = format!("nothing settled from second {seconds} to {} of the load, {offered} were offered", seconds + 2);
+            let what = format!(
+                "nothing settled from second {seconds} to {} of the load, {offered} were offered",
+                seconds + 2
+            );
             (*offered, Violation::run(what))
         }));
     }
@@ -40,7 +47,8 @@ pub(super) fn judge(view: &View<'_>) -> Tally {
 fn is_disturbed(view: &View<'_>, begin: i64, end: i64) -> bool {
     view.faults.iter().any(|fault| {
         let over = fault.recovered_us.or(fault.healed_us);
-        fault.fired_us.is_some_and(|fired| fired < end) && over.is_none_or(|over| over > begin)
+        fault.fired_us.is_some_and(|fired| fired < end)
+            && over.is_none_or(|over| over > begin)
             && (fault.fired_us != over)
     })
 }

@@ -13,10 +13,15 @@ pub(super) fn judge(view: &View<'_>) -> Tally {
         let Some(healed) = fault.healed_us else {
             continue;
         };
-        let (name, at) = (fault.kind.as_str(), fault.service.as_deref().unwrap_or("the shop"));
+        let (name, at) = (
+            fault.kind.as_str(),
+            fault.service.as_deref().unwrap_or("the shop"),
+        );
         tally.look(match fault.recovered_us {
             Some(recovered) => {
-                took.entry(fault.kind).or_default().push((recovered - healed) / 1_000);
+                took.entry(fault.kind)
+                    .or_default()
+                    .push((recovered - healed) / 1_000);
                 None
             }
             None => Some(Violation::run(format!("{at} did not recover from {name}"))),
@@ -25,7 +30,11 @@ pub(super) fn judge(view: &View<'_>) -> Tally {
     for (kind, mut took) in took {
         took.sort_unstable();
         let (median, most) = (took[took.len() / 2], took.last().copied().unwrap_or(0));
-        tally.note(format!("{}: recovered in {median} ms (median of {}), at most {most} ms", kind.as_str(), took.len()));
+        tally.note(format!(
+            "{}: recovered in {median} ms (median of {}), at most {most} ms",
+            kind.as_str(),
+            took.len()
+        ));
     }
     tally
 }

@@ -8,18 +8,27 @@ use contract::http::OrderStatus;
 pub(super) fn judge(view: &View<'_>) -> Tally {
     let mut tally = Tally::default();
     for order in view.every_order() {
-        let mut answers: Vec<&Did> = view.did_of(order).filter(|did| did.end == End::Ok).collect();
+        let mut answers: Vec<&Did> = view
+            .did_of(order)
+            .filter(|did| did.end == End::Ok)
+            .collect();
         if !answers.iter().any(|did| did.act == Act::Read) {
             continue;
         }
         answers.sort_by_key(|did| did.end_us);
-        let mut reads: Vec<&Did> = answers.iter().copied().filter(|did| did.act == Act::Read).collect();
+        let mut reads: Vec<&Did> = answers
+            .iter()
+            .copied()
+            .filter(|did| did.act == Act::Read)
+            .collect();
         reads.sort_by_key(|did| did.start_us);
         let mut ended = answers.iter().peekable();
         let mut newest: Option<&Did> = None;
         for read in reads {
             while let Some(did) = ended.next_if(|did| did.end_us <= read.start_us) {
-                newest = newest.filter(|newest| newest.version >= did.version).or(Some(did));
+                newest = newest
+                    .filter(|newest| newest.version >= did.version)
+                    .or(Some(did));
             }
             tally.look(newest.and_then(|before| back(view, order, before, read)));
         }
@@ -35,8 +44,10 @@ fn back(view: &View<'_>, order: OrderNo, before: &Did, read: &Did) -> Option<Vio
     went_back.then(|| {
         let name = |did: &Did| did.seen.map_or("nothing", OrderStatus::as_str);
         let (id, was, is) = (view.order_id(order), name(before), name(read));
-        let what =
-            format!("order {id} was {was} (version {}) and then read as {is} (version {})", before.version, read.version);
+        let what = format!(
+            "order {id} was {was} (version {}) and then read as {is} (version {})",
+            before.version, read.version
+        );
         Violation::order(view, order, what)
     })
 }

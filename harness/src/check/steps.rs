@@ -26,7 +26,10 @@ pub(super) fn judge(view: &View<'_>) -> Tally {
                 let kind = said.kind.as_str();
                 tally.look(next.is_none().then(|| {
                     let id = view.order_id(order);
-                    let what = format!("order {id}: {kind} (version {}) came after {before}", said.version);
+                    let what = format!(
+                        "order {id}: {kind} (version {}) came after {before}",
+                        said.version
+                    );
                     Violation::order(view, order, what)
                 }));
                 state = next.unwrap_or(state);

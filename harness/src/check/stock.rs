@@ -22,12 +22,17 @@ pub(super) fn conserved(view: &View<'_>) -> Tally {
     for product in &view.products {
         let units = units[product.product.index()];
         let wrong = at_rest(product, units).or_else(|| step_by_step(view, product, units));
-        tally.weigh(wrong.map(|(lost, what)| (lost, Violation::product(view, product.product, what))));
+        tally.weigh(
+            wrong.map(|(lost, what)| (lost, Violation::product(view, product.product, what))),
+        );
     }
     for (index, units) in (0..).zip(&units) {
         if !units.is_in_table && units.reserved + units.sold > 0 {
             let product = ProductNo::at(index);
-            let what = format!("product {} has reservations and does not exist", view.product_id(product));
+            let what = format!(
+                "product {} has reservations and does not exist",
+                view.product_id(product)
+            );
             tally.look(Some(Violation::product(view, product, what)));
         }
     }
@@ -47,7 +52,11 @@ fn count(view: &View<'_>) -> Vec<Units> {
     for product in &view.products {
         units[product.product.index()].is_in_table = true;
     }
-    for created in view.created.iter().filter(|created| created.product.is_some()) {
+    for created in view
+        .created
+        .iter()
+        .filter(|created| created.product.is_some())
+    {
         units[created.product.index()].initial = Some(created.stock);
     }
     units
@@ -55,7 +64,11 @@ fn count(view: &View<'_>) -> Vec<Units> {
 
 fn at_rest(product: &ProductRow, units: Units) -> Option<(u64, String)> {
     let Units { reserved, sold, .. } = units;
-    let ProductRow { available, received, .. } = *product;
+    let ProductRow {
+        available,
+        received,
+        ..
+    } = *product;
     let sum = available + reserved + sold;
     (sum != received).then(|| {
         let what = format!("{available} available + {reserved} reserved + {sold} sold = {sum}, but {received} came in");
@@ -70,24 +83,36 @@ fn step_by_step(view: &View<'_>, product: &ProductRow, units: Units) -> Option<(
     for (said, step) in view.stock_of(product.product) {
         let change = change(said, step);
         if said.kind == EventType::ProductCreated
-            && units.initial.is_some_and(|initial| initial != step.available_after)
+            && units
+                .initial
+                .is_some_and(|initial| initial != step.available_after)
         {
-            let what = format!("it began with {} units, not with what was asked for", step.available_after);
+            let what = format!(
+                "it began with {} units, not with what was asked for",
+                step.available_after
+            );
             return Some((step.available_after.abs_diff(units.initial?), what));
         }
         if before + change != step.available_after {
             let (kind, version) = (said.kind.as_str(), step.version);
             let after = step.available_after;
-            let what = format!("{kind} (version {version}) changed {before} by {change:+} to {after}");
+            let what =
+                format!("{kind} (version {version}) changed {before} by {change:+} to {after}");
             return Some(((before + change).abs_diff(after), what));
         }
-        if matches!(said.kind, EventType::ProductCreated | EventType::ProductRestocked) {
+        if matches!(
+            said.kind,
+            EventType::ProductCreated | EventType::ProductRestocked
+        ) {
             received += change;
         }
         before = step.available_after;
     }
     (received != product.received).then(|| {
-        let what = format!("{received} came in by the log, {} by the table", product.received);
+        let what = format!(
+            "{received} came in by the log, {} by the table",
+            product.received
+        );
         (received.abs_diff(product.received), what)
     })
 }
@@ -95,7 +120,11 @@ fn step_by_step(view: &View<'_>, product: &ProductRow, units: Units) -> Option<(
 /// By how much a step changes the stock.
 fn change(said: &Said, step: &Step) -> i64 {
     let quantity = i64::from(step.quantity);
-    if said.kind == EventType::ReservationCreated { -quantity } else { quantity }
+    if said.kind == EventType::ReservationCreated {
+        -quantity
+    } else {
+        quantity
+    }
 }
 
 /// S3
@@ -121,7 +150,11 @@ pub(super) fn never_oversold(view: &View<'_>) -> Tally {
         }
         let negative = product.available < 0;
         tally.look(negative.then(|| {
-            Violation::product(view, product.product, format!("{} units are available", product.available))
+            Violation::product(
+                view,
+                product.product,
+                format!("{} units are available", product.available),
+            )
         }));
     }
     tally

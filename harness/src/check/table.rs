@@ -1,11 +1,16 @@
 //! All checks, in the order of the report.
 
 use super::{Check, Class};
-use super::{agreement, amounts, carried, causes, compensation, delivered, drained, durable, fold, happened, ids, keys};
-use super::{money, once, origin, poison, price, progress, recovery, session, settled, steps, stock};
+use super::{
+    agreement, amounts, carried, causes, compensation, delivered, drained, durable, fold, happened,
+    ids, keys,
+};
+use super::{
+    money, once, origin, poison, price, progress, recovery, session, settled, steps, stock,
+};
 use crate::evidence::Source::{
-    Charges, DeadLetters, Faults, History, InboxOrders, InboxPayments, InboxProducts, LogOrders, LogPayments,
-    LogProducts, Orders, Payments, Products, Queues, Reservations, Tap,
+    Charges, DeadLetters, Faults, History, InboxOrders, InboxPayments, InboxProducts, LogOrders,
+    LogPayments, LogProducts, Orders, Payments, Products, Queues, Reservations, Tap,
 };
 use crate::history::Story;
 use crate::plan::Plan;
@@ -17,22 +22,38 @@ const fn always(_: &Plan) -> Due {
 }
 
 fn with_orders(plan: &Plan) -> Due {
-    if plan.starts > 0 { Ok(()) } else { Err("the plan has no orders") }
+    if plan.starts > 0 {
+        Ok(())
+    } else {
+        Err("the plan has no orders")
+    }
 }
 
 fn with_repeated_keys(plan: &Plan) -> Due {
     let repeats = [Story::Retry, Story::DoubleClick, Story::KeyReused];
     let any = repeats.iter().any(|story| plan.stories.contains(story));
-    if any { Ok(()) } else { Err("the plan has no story that sends a key twice") }
+    if any {
+        Ok(())
+    } else {
+        Err("the plan has no story that sends a key twice")
+    }
 }
 
 fn with_reads(plan: &Plan) -> Due {
-    if plan.stories.contains(&Story::Reread) { Ok(()) } else { Err("the plan has no story that reads an order again") }
+    if plan.stories.contains(&Story::Reread) {
+        Ok(())
+    } else {
+        Err("the plan has no story that reads an order again")
+    }
 }
 
 fn with_windows(plan: &Plan) -> Due {
     let is_long = plan.load_to_us - plan.load_from_us >= 4_000_000;
-    if is_long { Ok(()) } else { Err("the load is shorter than two windows of two seconds") }
+    if is_long {
+        Ok(())
+    } else {
+        Err("the load is shorter than two windows of two seconds")
+    }
 }
 
 fn with_reservations(plan: &Plan) -> Due {
@@ -41,16 +62,31 @@ fn with_reservations(plan: &Plan) -> Due {
 
 fn with_healed_faults(plan: &Plan) -> Due {
     let in_workload = ["under-minimum", "out-of-stock", "declines"];
-    let any = plan.faults.iter().any(|kind| !in_workload.contains(&kind.as_str()));
-    if any { Ok(()) } else { Err("the plan has no fault that is healed") }
+    let any = plan
+        .faults
+        .iter()
+        .any(|kind| !in_workload.contains(&kind.as_str()));
+    if any {
+        Ok(())
+    } else {
+        Err("the plan has no fault that is healed")
+    }
 }
 
 fn with_faults(plan: &Plan) -> Due {
-    if plan.faults.is_empty() { Err("the plan has no faults") } else { Ok(()) }
+    if plan.faults.is_empty() {
+        Err("the plan has no faults")
+    } else {
+        Ok(())
+    }
 }
 
 fn with_stories(plan: &Plan) -> Due {
-    if plan.stories.is_empty() { Err("the plan has no stories") } else { Ok(()) }
+    if plan.stories.is_empty() {
+        Err("the plan has no stories")
+    } else {
+        Ok(())
+    }
 }
 
 /// Declares a check in a few lines.

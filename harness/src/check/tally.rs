@@ -31,18 +31,29 @@ pub struct Violation {
 impl Violation {
     /// A violation about an order.
     pub fn order(view: &View<'_>, order: OrderNo, what: impl Into<String>) -> Self {
-        let about = order.some().map_or(About::Run, |order| About::Order(view.order_id(order)));
-        Self { about, what: what.into() }
+        let about = order
+            .some()
+            .map_or(About::Run, |order| About::Order(view.order_id(order)));
+        Self {
+            about,
+            what: what.into(),
+        }
     }
 
     /// A violation about a product.
     pub fn product(view: &View<'_>, product: ProductNo, what: impl Into<String>) -> Self {
-        Self { about: About::Product(view.product_id(product)), what: what.into() }
+        Self {
+            about: About::Product(view.product_id(product)),
+            what: what.into(),
+        }
     }
 
     /// A violation about the run.
     pub fn run(what: impl Into<String>) -> Self {
-        Self { about: About::Run, what: what.into() }
+        Self {
+            about: About::Run,
+            what: what.into(),
+        }
     }
 }
 

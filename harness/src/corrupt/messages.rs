@@ -6,23 +6,91 @@ use contract::EventType;
 
 /// In the order of the checks.
 pub(super) const ALL: &[Corruption] = &[
-    Corruption { name: "a transition twice", check: "S4", apply: twice },
-    Corruption { name: "two steps in the wrong order", check: "S7", apply: reorder },
-    Corruption { name: "an event is not in the log", check: "S8", apply: drop_event },
-    Corruption { name: "processed is told as failed", check: "S8", apply: retype },
-    Corruption { name: "a cent more in an event", check: "S10", apply: cent_more },
-    Corruption { name: "a unit less in an event", check: "S10", apply: unit_less },
-    Corruption { name: "two events with one id", check: "S14", apply: same_id },
-    Corruption { name: "a message was never on the exchange", check: "D1", apply: drop_tapped },
-    Corruption { name: "a message in no log", check: "D2", apply: drop_event },
-    Corruption { name: "another payload on the exchange", check: "D2", apply: other_payload },
-    Corruption { name: "a delivery is lost", check: "D3", apply: drop_applied },
-    Corruption { name: "a message had two effects", check: "D4", apply: two_effects },
-    Corruption { name: "a message had no effect", check: "D4", apply: no_effect },
-    Corruption { name: "an event without a cause", check: "D6", apply: no_cause },
-    Corruption { name: "a cause of another order", check: "D6", apply: other_cause },
-    Corruption { name: "more tries than allowed", check: "D7", apply: too_many_tries },
-    Corruption { name: "nothing is given back", check: "D8", apply: no_return },
+    Corruption {
+        name: "a transition twice",
+        check: "S4",
+        apply: twice,
+    },
+    Corruption {
+        name: "two steps in the wrong order",
+        check: "S7",
+        apply: reorder,
+    },
+    Corruption {
+        name: "an event is not in the log",
+        check: "S8",
+        apply: drop_event,
+    },
+    Corruption {
+        name: "processed is told as failed",
+        check: "S8",
+        apply: retype,
+    },
+    Corruption {
+        name: "a cent more in an event",
+        check: "S10",
+        apply: cent_more,
+    },
+    Corruption {
+        name: "a unit less in an event",
+        check: "S10",
+        apply: unit_less,
+    },
+    Corruption {
+        name: "two events with one id",
+        check: "S14",
+        apply: same_id,
+    },
+    Corruption {
+        name: "a message was never on the exchange",
+        check: "D1",
+        apply: drop_tapped,
+    },
+    Corruption {
+        name: "a message in no log",
+        check: "D2",
+        apply: drop_event,
+    },
+    Corruption {
+        name: "another payload on the exchange",
+        check: "D2",
+        apply: other_payload,
+    },
+    Corruption {
+        name: "a delivery is lost",
+        check: "D3",
+        apply: drop_applied,
+    },
+    Corruption {
+        name: "a message had two effects",
+        check: "D4",
+        apply: two_effects,
+    },
+    Corruption {
+        name: "a message had no effect",
+        check: "D4",
+        apply: no_effect,
+    },
+    Corruption {
+        name: "an event without a cause",
+        check: "D6",
+        apply: no_cause,
+    },
+    Corruption {
+        name: "a cause of another order",
+        check: "D6",
+        apply: other_cause,
+    },
+    Corruption {
+        name: "more tries than allowed",
+        check: "D7",
+        apply: too_many_tries,
+    },
+    Corruption {
+        name: "nothing is given back",
+        check: "D8",
+        apply: no_return,
+    },
 ];
 
 fn about_order(said: &Said) -> bool {
@@ -37,7 +105,9 @@ fn twice(evidence: &mut Evidence, place: usize) -> bool {
 
 /// Exchanges the versions of the first and the last event of an order in one log.
 fn reorder(evidence: &mut Evidence, place: usize) -> bool {
-    let Some(last) = index(&evidence.said, place, |said| about_order(said) && said.version == 2) else {
+    let Some(last) = index(&evidence.said, place, |said| {
+        about_order(said) && said.version == 2
+    }) else {
         return false;
     };
     let Said { order, service, .. } = evidence.said[last];
@@ -53,12 +123,16 @@ fn reorder(evidence: &mut Evidence, place: usize) -> bool {
 }
 
 fn drop_event(evidence: &mut Evidence, place: usize) -> bool {
-    drop_one(&mut evidence.said, place, |said| about_order(said) && said.kind != EventType::ReservationFailed)
+    drop_one(&mut evidence.said, place, |said| {
+        about_order(said) && said.kind != EventType::ReservationFailed
+    })
 }
 
 fn retype(evidence: &mut Evidence, place: usize) -> bool {
     let found = choose(&mut evidence.said, place, is(EventType::PaymentProcessed));
-    found.map(|said| said.kind = EventType::PaymentFailed).is_some()
+    found
+        .map(|said| said.kind = EventType::PaymentFailed)
+        .is_some()
 }
 
 fn cent_more(evidence: &mut Evidence, place: usize) -> bool {
@@ -67,7 +141,8 @@ fn cent_more(evidence: &mut Evidence, place: usize) -> bool {
 }
 
 fn unit_less(evidence: &mut Evidence, place: usize) -> bool {
-    let lines = choose(&mut evidence.said, place, is(EventType::ReservationCreated)).map(|said| said.lines);
+    let lines =
+        choose(&mut evidence.said, place, is(EventType::ReservationCreated)).map(|said| said.lines);
     let step = lines.and_then(|lines| evidence.steps.get_mut(lines.range().start));
     step.map(|step| step.quantity -= 1).is_some()
 }
@@ -85,7 +160,9 @@ fn drop_tapped(evidence: &mut Evidence, place: usize) -> bool {
 }
 
 fn other_payload(evidence: &mut Evidence, place: usize) -> bool {
-    choose(&mut evidence.tap, place, |_| true).map(|tapped| tapped.digest ^= 1).is_some()
+    choose(&mut evidence.tap, place, |_| true)
+        .map(|tapped| tapped.digest ^= 1)
+        .is_some()
 }
 
 fn drop_applied(evidence: &mut Evidence, place: usize) -> bool {
@@ -93,7 +170,8 @@ fn drop_applied(evidence: &mut Evidence, place: usize) -> bool {
 }
 
 fn two_effects(evidence: &mut Evidence, place: usize) -> bool {
-    let found = index(&evidence.said, place, |said| said.cause.is_some()).map(|index| evidence.said[index]);
+    let found =
+        index(&evidence.said, place, |said| said.cause.is_some()).map(|index| evidence.said[index]);
     evidence.said.extend(found);
     found.is_some()
 }
@@ -104,7 +182,9 @@ fn no_effect(evidence: &mut Evidence, place: usize) -> bool {
 
 fn no_cause(evidence: &mut Evidence, place: usize) -> bool {
     let found = choose(&mut evidence.said, place, |said| said.cause.is_some());
-    found.map(|said| said.cause = crate::evidence::MessageNo::NONE).is_some()
+    found
+        .map(|said| said.cause = crate::evidence::MessageNo::NONE)
+        .is_some()
 }
 
 fn other_cause(evidence: &mut Evidence, place: usize) -> bool {
@@ -112,7 +192,11 @@ fn other_cause(evidence: &mut Evidence, place: usize) -> bool {
         return false;
     };
     let Said { order, kind, .. } = evidence.said[at];
-    let other = evidence.said.iter().find(|said| said.kind == kind && said.order != order).map(|said| said.cause);
+    let other = evidence
+        .said
+        .iter()
+        .find(|said| said.kind == kind && said.order != order)
+        .map(|said| said.cause);
     other.map(|other| evidence.said[at].cause = other).is_some()
 }
 
@@ -129,5 +213,9 @@ fn too_many_tries(evidence: &mut Evidence, place: usize) -> bool {
 }
 
 fn no_return(evidence: &mut Evidence, place: usize) -> bool {
-    drop_one(&mut evidence.said, place, is(EventType::ReservationCanceled))
+    drop_one(
+        &mut evidence.said,
+        place,
+        is(EventType::ReservationCanceled),
+    )
 }

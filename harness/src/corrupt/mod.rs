@@ -49,7 +49,11 @@ pub fn prove(evidence: &Evidence, chance: u64) -> Proof {
             continue;
         }
         let after = check::judge_one(&spoiled, corruption.check).map(|finding| finding.verdict);
-        let list = if after == Some(Verdict::Invalid) { &mut proof.seen } else { &mut proof.unseen };
+        let list = if after == Some(Verdict::Invalid) {
+            &mut proof.seen
+        } else {
+            &mut proof.unseen
+        };
         list.push(corruption.name);
     }
     proof
@@ -64,7 +68,11 @@ fn choose<T>(rows: &mut [T], place: usize, fits: impl Fn(&T) -> bool) -> Option<
 fn index<T>(rows: &[T], place: usize, fits: impl Fn(&T) -> bool) -> Option<usize> {
     let count = rows.iter().filter(|row| fits(row)).count();
     let nth = place.checked_rem(count)?;
-    rows.iter().enumerate().filter(|(_, row)| fits(row)).nth(nth).map(|(index, _)| index)
+    rows.iter()
+        .enumerate()
+        .filter(|(_, row)| fits(row))
+        .nth(nth)
+        .map(|(index, _)| index)
 }
 
 /// Takes it out.

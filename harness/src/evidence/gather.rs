@@ -28,8 +28,12 @@ where
 }
 
 /// The tap can be long, so it is asked for page by page.
-async fn tap<F, A>(read: &F, service: &'static str, path: &str, mut take: impl FnMut(Result<&str, String>))
-where
+async fn tap<F, A>(
+    read: &F,
+    service: &'static str,
+    path: &str,
+    mut take: impl FnMut(Result<&str, String>),
+) where
     F: Fn(&'static str, String) -> A,
     A: Future<Output = Result<String, String>>,
 {
@@ -55,5 +59,7 @@ fn place(line: &str) -> Option<i64> {
     struct Place {
         seq: i64,
     }
-    serde_json::from_str::<Place>(line).ok().map(|place| place.seq)
+    serde_json::from_str::<Place>(line)
+        .ok()
+        .map(|place| place.seq)
 }

@@ -135,7 +135,10 @@ impl Source {
     /// Whether it can only be compared with others when nothing moves any more. What the harness writes itself and
     /// what says how much still moves can always be looked at.
     pub const fn needs_rest(self) -> bool {
-        !matches!(self, Self::History | Self::Faults | Self::Queues | Self::DeadLetters)
+        !matches!(
+            self,
+            Self::History | Self::Faults | Self::Queues | Self::DeadLetters
+        )
     }
 }
 

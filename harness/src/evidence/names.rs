@@ -135,7 +135,12 @@ impl Keys {
         let number = u32::try_from(self.ends.len()).expect("fewer than four billion keys");
         let end = u32::try_from(self.text.len()).expect("fewer than four gigabytes of keys");
         self.ends.push(end);
-        let Self { text, ends, table, hasher } = self;
+        let Self {
+            text,
+            ends,
+            table,
+            hasher,
+        } = self;
         table.insert_unique(hash, number, |at| hasher.hash_one(slice(text, ends, *at)));
         KeyNo::at(number)
     }

@@ -1,6 +1,8 @@
 //! From JSON lines to rows.
 
-use super::rows::{Act, Applied, ChargeRow, Created, DeadRow, Did, End, Item, OrderRow, PaymentRow};
+use super::rows::{
+    Act, Applied, ChargeRow, Created, DeadRow, Did, End, Item, OrderRow, PaymentRow,
+};
 use super::rows::{ProductRow, QueueRow, ReservationRow, Said, Service, Span, Step};
 use super::{Evidence, KeyNo, MessageNo, OrderNo, PaymentNo, ProductNo, Source};
 use crate::history::{Action, Operation, Outcome};
@@ -27,7 +29,9 @@ type Result<T, E = String> = std::result::Result<T, E>;
 impl Reader {
     /// The evidence that was read.
     pub fn finish(mut self) -> Evidence {
-        self.evidence.history.sort_by_key(|did| (did.due_us, did.start_us));
+        self.evidence
+            .history
+            .sort_by_key(|did| (did.due_us, did.start_us));
         self.evidence
     }
 
@@ -85,7 +89,15 @@ impl Reader {
     /// # Errors
     /// When a number in it is out of range.
     pub fn operation(&mut self, operation: Operation) -> Result<()> {
-        let Operation { story, action, key, due_us, start_us, end_us, outcome } = operation;
+        let Operation {
+            story,
+            action,
+            key,
+            due_us,
+            start_us,
+            end_us,
+            outcome,
+        } = operation;
         let key = self.key(key.as_deref());
         let mut did = Did {
             story,
@@ -107,7 +119,11 @@ impl Reader {
                 did.end = End::Ok;
                 product = self.evidence.names.product(product_id.0);
             }
-            Outcome::Ok { order_id, status, version } => {
+            Outcome::Ok {
+                order_id,
+                status,
+                version,
+            } => {
                 did.end = End::Ok;
                 did.order = self.evidence.names.order(order_id.0);
                 did.seen = Some(status);
@@ -120,7 +136,11 @@ impl Reader {
             Action::CreateProduct { price_cents, stock } => {
                 did.act = Act::CreateProduct;
                 if did.end != End::Refused {
-                    self.evidence.created.push(Created { product, price: price_cents.get(), stock });
+                    self.evidence.created.push(Created {
+                        product,
+                        price: price_cents.get(),
+                        stock,
+                    });
                 }
             }
             Action::Place { items } => did.items = self.items(&items)?,
@@ -207,7 +227,11 @@ impl Reader {
         let event = Event::parse(kind, logged.data.get()).map_err(text)?;
         let about = self.about(&event)?;
         if event.entity().version != logged.version {
-            return Err(format!("version {} is {} in the data", logged.version, event.entity().version));
+            return Err(format!(
+                "version {} is {} in the data",
+                logged.version,
+                event.entity().version
+            ));
         }
         let said = Said {
             id: self.evidence.names.message(logged.id.0),
@@ -230,7 +254,10 @@ impl Reader {
 
     fn tapped(&mut self, line: &TapLine<'_>) -> Result<()> {
         if line.seq != self.tapped + 1 {
-            return Err(format!("place {} follows {}: there is something missing", line.seq, self.tapped));
+            return Err(format!(
+                "place {} follows {}: there is something missing",
+                line.seq, self.tapped
+            ));
         }
         self.tapped = line.seq;
         let message = &line.message;
@@ -253,16 +280,39 @@ impl Reader {
     }
 
     fn queue(&mut self, line: &QueueLine<'_>) -> Result<()> {
-        let service = Service::parse(&line.queue).ok_or_else(|| format!("there is no service {:?}", line.queue))?;
-        let QueueLine { ready, unacked, retrying, dead, unpublished, .. } = *line;
-        self.evidence.queues.insert(service, QueueRow { ready, unacked, retrying, dead, unpublished });
+        let service = Service::parse(&line.queue)
+            .ok_or_else(|| format!("there is no service {:?}", line.queue))?;
+        let QueueLine {
+            ready,
+            unacked,
+            retrying,
+            dead,
+            unpublished,
+            ..
+        } = *line;
+        self.evidence.queues.insert(
+            service,
+            QueueRow {
+                ready,
+                unacked,
+                retrying,
+                dead,
+                unpublished,
+            },
+        );
         Ok(())
     }
 
     fn dead(&mut self, line: DeadLine) -> Result<()> {
-        let service = Service::parse(&line.queue).ok_or_else(|| format!("there is no service {:?}", line.queue))?;
+        let service = Service::parse(&line.queue)
+            .ok_or_else(|| format!("there is no service {:?}", line.queue))?;
         let id = self.evidence.names.message(line.id.0);
-        self.evidence.dead.push(DeadRow { id, service, attempts: line.attempts, reason: line.reason });
+        self.evidence.dead.push(DeadRow {
+            id,
+            service,
+            attempts: line.attempts,
+            reason: line.reason,
+        });
         Ok(())
     }
 
@@ -277,7 +327,9 @@ impl Reader {
         match event {
             Event::OrderCreated(e) => about.lines = self.items(&e.items)?,
             Event::OrderFinished(e) => about.amount = e.amount_cents.get(),
-            Event::OrderCanceled(e) => (about.amount, about.reason) = (e.amount_cents.get(), Some(e.reason)),
+            Event::OrderCanceled(e) => {
+                (about.amount, about.reason) = (e.amount_cents.get(), Some(e.reason))
+            }
             Event::ReservationCreated(e) => {
                 about.lines = self.steps(&e.lines)?;
                 about.amount = e.amount_cents.get();
@@ -301,19 +353,38 @@ impl Reader {
                 (about.amount, about.reason) = (e.amount_cents.get(), Some(e.reason));
             }
             Event::ProductCreated(e) => {
-                about.lines = self.stock_step(e.product_id.0, e.stock, e.version, e.price_cents.get(), e.stock)?;
+                about.lines = self.stock_step(
+                    e.product_id.0,
+                    e.stock,
+                    e.version,
+                    e.price_cents.get(),
+                    e.stock,
+                )?;
             }
             Event::ProductRestocked(e) => {
-                about.lines = self.stock_step(e.product_id.0, e.quantity, e.version, 0, e.available_after)?;
+                about.lines =
+                    self.stock_step(e.product_id.0, e.quantity, e.version, 0, e.available_after)?;
             }
         }
         Ok(about)
     }
 
-    fn stock_step(&mut self, id: Uuid, quantity: i64, version: i64, price: i64, available_after: i64) -> Result<Span> {
+    fn stock_step(
+        &mut self,
+        id: Uuid,
+        quantity: i64,
+        version: i64,
+        price: i64,
+        available_after: i64,
+    ) -> Result<Span> {
         let product = self.evidence.names.product(id);
-        let step =
-            Step { product, quantity: count(quantity)?, version: count(version)?, price, available_after };
+        let step = Step {
+            product,
+            quantity: count(quantity)?,
+            version: count(version)?,
+            price,
+            available_after,
+        };
         self.evidence.add_steps([step]).map_err(|why| why.0)
     }
 
@@ -335,7 +406,10 @@ impl Reader {
         let mut items = Vec::with_capacity(lines.len());
         for line in lines {
             let product = self.evidence.names.product(line.product_id.0);
-            items.push(Item { product, quantity: count(line.quantity.get())? });
+            items.push(Item {
+                product,
+                quantity: count(line.quantity.get())?,
+            });
         }
         self.evidence.add_items(items).map_err(|why| why.0)
     }

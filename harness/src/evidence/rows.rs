@@ -31,14 +31,20 @@ impl Service {
 
     /// The service with this name.
     pub fn parse(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|service| service.as_str() == name)
+        Self::ALL
+            .into_iter()
+            .find(|service| service.as_str() == name)
     }
 
     /// The only service that says events of this type.
     pub const fn author(kind: EventType) -> Self {
         match kind {
-            EventType::OrderCreated | EventType::OrderFinished | EventType::OrderCanceled => Self::Orders,
-            EventType::PaymentCreated | EventType::PaymentProcessed | EventType::PaymentFailed => Self::Payments,
+            EventType::OrderCreated | EventType::OrderFinished | EventType::OrderCanceled => {
+                Self::Orders
+            }
+            EventType::PaymentCreated | EventType::PaymentProcessed | EventType::PaymentFailed => {
+                Self::Payments
+            }
             EventType::ReservationCreated
             | EventType::ReservationFailed
             | EventType::ReservationConsumed
@@ -51,11 +57,13 @@ impl Service {
     /// The service that reacts to events of this type, if one does.
     pub const fn hearer(kind: EventType) -> Option<Self> {
         match kind {
-            EventType::OrderCreated | EventType::PaymentProcessed | EventType::PaymentFailed => Some(Self::Products),
-            EventType::ReservationCreated | EventType::PaymentCreated => Some(Self::Payments),
-            EventType::ReservationFailed | EventType::ReservationConsumed | EventType::ReservationCanceled => {
-                Some(Self::Orders)
+            EventType::OrderCreated | EventType::PaymentProcessed | EventType::PaymentFailed => {
+                Some(Self::Products)
             }
+            EventType::ReservationCreated | EventType::PaymentCreated => Some(Self::Payments),
+            EventType::ReservationFailed
+            | EventType::ReservationConsumed
+            | EventType::ReservationCanceled => Some(Self::Orders),
             EventType::OrderFinished
             | EventType::OrderCanceled
             | EventType::ProductCreated
@@ -73,8 +81,12 @@ impl Span {
 
     /// `length` entries from `start`. None when there are too many to be counted.
     pub fn new(start: usize, length: usize) -> Option<Self> {
-        let start = u32::try_from(start).ok().filter(|start| start >> (32 - Self::LENGTH_BITS) == 0)?;
-        let length = u32::try_from(length).ok().filter(|length| length >> Self::LENGTH_BITS == 0)?;
+        let start = u32::try_from(start)
+            .ok()
+            .filter(|start| start >> (32 - Self::LENGTH_BITS) == 0)?;
+        let length = u32::try_from(length)
+            .ok()
+            .filter(|length| length >> Self::LENGTH_BITS == 0)?;
         Some(Self(start << Self::LENGTH_BITS | length))
     }
 

@@ -94,7 +94,9 @@ impl<'e> View<'e> {
             payments: Rows::group(orders, &evidence.payments, |row| order(row.order)),
             charges: Rows::group(orders, &evidence.charges, |row| order(row.order)),
             said: Rows::group(orders, &evidence.said, |row| order(row.order)),
-            logged: Rows::group(messages, &evidence.said, |row| row.id.some().map(MessageNo::index)),
+            logged: Rows::group(messages, &evidence.said, |row| {
+                row.id.some().map(MessageNo::index)
+            }),
             did: Rows::group(orders, &evidence.history, |row| order(row.order)),
             prices: prices(evidence),
             stock_of: Rows::group(evidence.names.products.len(), &stock, |at| {
@@ -125,8 +127,14 @@ impl<'e> View<'e> {
     }
 
     /// The reservation lines of an order.
-    pub fn reservations_of(&self, order: OrderNo) -> impl Iterator<Item = &'e ReservationRow> + Clone {
-        pick(&self.evidence.reservations, self.reservations.of(order.index()))
+    pub fn reservations_of(
+        &self,
+        order: OrderNo,
+    ) -> impl Iterator<Item = &'e ReservationRow> + Clone {
+        pick(
+            &self.evidence.reservations,
+            self.reservations.of(order.index()),
+        )
     }
 
     /// The payments of an order.
@@ -151,10 +159,22 @@ impl<'e> View<'e> {
     }
 
     /// The steps of a product's stock, each with the event that tells of it, by version.
-    pub fn stock_of(&self, product: ProductNo) -> impl Iterator<Item = (&'e Said, &'e Step)> + Clone {
+    pub fn stock_of(
+        &self,
+        product: ProductNo,
+    ) -> impl Iterator<Item = (&'e Said, &'e Step)> + Clone {
         let evidence = self.evidence;
-        let steps = self.stock_of.of(product.index()).iter().map(|at| self.stock[*at as usize]);
-        steps.map(move |at| (&evidence.said[at.said as usize], &evidence.steps[at.step as usize]))
+        let steps = self
+            .stock_of
+            .of(product.index())
+            .iter()
+            .map(|at| self.stock[*at as usize]);
+        steps.map(move |at| {
+            (
+                &evidence.said[at.said as usize],
+                &evidence.steps[at.step as usize],
+            )
+        })
     }
 
     /// The price of a product, as its creator named it; from the table if nobody knows its creator.
@@ -165,7 +185,9 @@ impl<'e> View<'e> {
     /// What lines come to at the prices of the catalogue.
     pub fn amount(&self, items: &[Item]) -> Option<i64> {
         items.iter().try_fold(0_i64, |sum, item| {
-            let amount = self.price(item.product)?.checked_mul(item.quantity.into())?;
+            let amount = self
+                .price(item.product)?
+                .checked_mul(item.quantity.into())?;
             sum.checked_add(amount)
         })
     }
@@ -184,7 +206,10 @@ fn stock(evidence: &Evidence) -> Vec<StockStep> {
             continue;
         }
         for step in event.lines.range() {
-            stock.push(StockStep { said, step: u32::try_from(step).unwrap_or(u32::MAX) });
+            stock.push(StockStep {
+                said,
+                step: u32::try_from(step).unwrap_or(u32::MAX),
+            });
         }
     }
     stock.retain(|at| (at.step as usize) < evidence.steps.len());
@@ -197,7 +222,11 @@ fn prices(evidence: &Evidence) -> Vec<Option<i64>> {
     for row in &evidence.products {
         prices[row.product.index()] = Some(row.price);
     }
-    for created in evidence.created.iter().filter(|created| created.product.is_some()) {
+    for created in evidence
+        .created
+        .iter()
+        .filter(|created| created.product.is_some())
+    {
         prices[created.product.index()] = Some(created.price);
     }
     prices
@@ -215,7 +244,10 @@ mod tests {
     fn rows_are_grouped_in_their_order_and_those_of_nobody_left_out() {
         let list = [Some(2), Some(0), None, Some(2), Some(2), Some(7)];
         let rows = Rows::group(3, &list, |group| *group);
-        assert_eq!((rows.of(0), rows.of(1), rows.of(2)), (&[1][..], &[][..], &[0, 3, 4][..]));
+        assert_eq!(
+            (rows.of(0), rows.of(1), rows.of(2)),
+            (&[1][..], &[][..], &[0, 3, 4][..])
+        );
         assert!(rows.of(7).is_empty());
     }
 }
