@@ -11,7 +11,8 @@ pub(super) fn judge(view: &View<'_>) -> Tally {
         .iter()
         .filter(|did| did.act == Act::Place && did.key.is_some())
     {
-        asked[did.key.index()] = true;
+        // Whoever was refused was told that there is no order.
+        asked[did.key.index()] |= did.end != End::Refused;
     }
     let mut first = vec![OrderNo::NONE; view.names.keys.len()];
     let mut tally = Tally::default();

@@ -1,6 +1,11 @@
 //! The checks are proved: each finds what it is there for, says nothing of what it cannot know, and agrees with a
 //! slow checker that was written from the sentences alone.
 
+mod agree;
+mod folded;
 mod good;
 mod recorded;
+mod reference;
 mod saga;
+mod spoil;
+mod told;
