@@ -68,11 +68,14 @@ pub struct Ids {
 }
 
 impl Ids {
-    /// Room for `n` ids at once, instead of growing towards them.
+    /// Room for `n` ids more than there is room for now, instead of growing towards them.
     pub fn reserve(&mut self, n: usize) {
-        self.ids.reserve(n);
+        self.ids
+            .reserve_exact(self.ids.capacity() - self.ids.len() + n);
         let Self { ids, table, hasher } = self;
-        table.reserve(n, |at| hasher.hash_one(ids[*at as usize]));
+        table.reserve(ids.capacity() - table.len(), |at| {
+            hasher.hash_one(ids[*at as usize])
+        });
     }
 
     /// Drops what only new numbers need: a third of the memory. The next new number brings it back.

@@ -59,12 +59,16 @@ impl Reader {
             said,
             tap,
             applied,
+            steps,
             ..
         } = &mut self.evidence;
         match source {
             Source::History => more(history, lines),
             Source::Orders => more(orders, lines),
-            Source::Reservations => more(reservations, lines),
+            Source::Reservations => {
+                more(reservations, lines);
+                more(steps, lines);
+            }
             Source::Payments => more(payments, lines),
             Source::Charges => more(charges, lines),
             Source::LogOrders | Source::LogProducts | Source::LogPayments => more(said, lines),
@@ -73,6 +77,14 @@ impl Reader {
                 more(applied, lines)
             }
             Source::Products | Source::Queues | Source::DeadLetters | Source::Faults => {}
+        }
+        match source {
+            Source::Orders => self.names().orders.reserve(lines),
+            Source::Payments => self.names().payments.reserve(lines),
+            Source::LogOrders | Source::LogProducts | Source::LogPayments => {
+                self.names().messages.reserve(lines)
+            }
+            _ => {}
         }
     }
 

@@ -2,10 +2,14 @@
 //! slow checker that was written from the sentences alone.
 
 mod agree;
+mod corruptions;
 mod folded;
 mod good;
 mod recorded;
+mod recordings;
 mod reference;
+mod rules;
 mod saga;
+mod sources;
 mod spoil;
 mod told;

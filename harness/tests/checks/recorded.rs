@@ -152,7 +152,7 @@ impl Recipe {
             Story::UnderMinimum => vec![(CHEAP, 1 + units(2) % 2)],
             Story::OutOfStock => vec![(SCARCE, 6)],
             Story::UnknownProduct => vec![(REGULAR, 1), (usize::MAX, 1)],
-            Story::PriceEdge => vec![(1 + pick(3) % EDGES.len(), 1)],
+            Story::PriceEdge => vec![(1 + self.edge(n), 1)],
             Story::SeveralLines => {
                 let first = pick(3);
                 let second = (first + 1 + pick(4) % (self.regular() - 1)) % self.regular();
@@ -160,6 +160,16 @@ impl Recipe {
             }
             _ => vec![(REGULAR + pick(3), units(5))],
         }
+    }
+
+    /// Which edge order `n` is at: each in turn, where stories are told in turn.
+    fn edge(&self, n: u64) -> usize {
+        let turn = if self.mix == Mix::Every {
+            n / STORIES.len() as u64
+        } else {
+            self.chance(n, 3)
+        };
+        usize::try_from(turn % EDGES.len() as u64).unwrap_or(0)
     }
 
     pub fn line(&self, (product, units): (usize, i64)) -> Line {
@@ -263,6 +273,12 @@ impl Recipe {
     pub fn evidence(&self) -> Evidence {
         let mut reader = Reader::default();
         reader.evidence().plan = self.plan();
+        // As a recording does, whose list of files tells how long each is.
+        for source in Source::ALL.into_iter().filter(|_| self.mix == Mix::Run) {
+            let mut lines = 0;
+            self.tell(source, &mut |_| lines += 1);
+            reader.reserve(source, lines);
+        }
         for source in Source::ALL {
             let mut number = 0;
             self.tell(source, &mut |line| {
