@@ -1,5 +1,6 @@
 //! Each corruption makes the check that it names object, wherever it strikes.
 
+use crate::good::objections;
 use crate::recorded::Recipe;
 use harness::check::{self, Verdict};
 use harness::corrupt;
@@ -54,4 +55,22 @@ fn every_check_has_a_corruption_and_every_corruption_a_check_and_a_name_of_its_o
     assert_eq!(proved, checks);
     let names: BTreeSet<&str> = corrupt::all().map(|corruption| corruption.name).collect();
     assert_eq!(names.len(), corrupt::all().count());
+}
+
+#[test]
+fn a_part_of_a_run_is_a_good_run_and_proves_as_much() {
+    let whole = Recipe::every(8, 280).evidence();
+    let part = corrupt::cut(&whole, 200);
+    assert!(part.orders.len() < whole.orders.len() && part.said.len() < whole.said.len());
+    let findings = check::judge(&part);
+    assert!(
+        objections(&findings).is_empty(),
+        "{:#?}",
+        objections(&findings)
+    );
+    let proof = corrupt::prove(&part, 5);
+    assert!(
+        proof.unseen.is_empty() && proof.idle.is_empty(),
+        "{proof:?}"
+    );
 }
