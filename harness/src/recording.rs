@@ -212,6 +212,15 @@ pub fn read(dir: &Path) -> Result<Evidence> {
     reader.evidence().plan = plan;
     let files: Option<Files> = read_json(&dir.join(FILES)).ok();
     for source in Source::ALL {
+        let size = files
+            .as_ref()
+            .and_then(|files| files.files.get(source.file()));
+        // A line takes more than ten bytes: what the list of files says beyond that is not true.
+        let most = fs::metadata(dir.join(source.file())).map_or(0, |file| file.len() / 10);
+        let lines = size.map_or(0, |size| size.lines.min(most));
+        reader.reserve(source, usize::try_from(lines).unwrap_or(0));
+    }
+    for source in Source::ALL {
         let name = source.file();
         let size = match &files {
             None => Err("the recording was not finished".to_owned()),

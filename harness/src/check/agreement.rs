@@ -8,77 +8,66 @@ use contract::http::{OrderStatus, PaymentStatus, ReservationStatus};
 pub(super) fn judge(view: &View<'_>) -> Tally {
     let mut tally = Tally::default();
     for order in view.every_order() {
-        let story = Story::of(view, order);
-        if !story.is_empty() {
-            tally.look((!story.agrees()).then(|| story.violation(view, order)));
+        // An order that only a client knows of is for other checks.
+        let any = view.orders_of(order).next().is_some()
+            || view.reservations_of(order).next().is_some()
+            || view.payments_of(order).next().is_some();
+        if any {
+            tally.look((!agrees(view, order)).then(|| violation(view, order)));
         }
     }
     tally
 }
 
-/// How the three parts of an order ended.
-struct Story {
-    order: Option<OrderStatus>,
-    reservations: Vec<ReservationStatus>,
-    payments: Vec<PaymentStatus>,
+fn agrees(view: &View<'_>, order: OrderNo) -> bool {
+    let mut reserved = view.reservations_of(order).map(|line| line.status);
+    let reserved = match reserved.next() {
+        None => None,
+        Some(first) if reserved.all(|status| status == first) => Some(first),
+        Some(_) => return false,
+    };
+    let mut payments = view.payments_of(order).map(|payment| payment.status);
+    let payment = payments.next();
+    let due = match (reserved, payment, payments.next()) {
+        (Some(ReservationStatus::Consumed), Some(PaymentStatus::Processed), None) => {
+            OrderStatus::Finished
+        }
+        (Some(ReservationStatus::Canceled), Some(PaymentStatus::Failed), None)
+        | (None, None, None) => OrderStatus::Canceled,
+        _ => return false,
+    };
+    let mut rows = view.orders_of(order).map(|row| row.status);
+    rows.next() == Some(due) && rows.all(|status| status == due)
 }
 
-impl Story {
-    fn of(view: &View<'_>, order: OrderNo) -> Self {
-        Self {
-            order: view.order(order).map(|row| row.status),
-            reservations: view
-                .reservations_of(order)
-                .map(|line| line.status)
-                .collect(),
-            payments: view
-                .payments_of(order)
-                .map(|payment| payment.status)
-                .collect(),
+fn violation(view: &View<'_>, order: OrderNo) -> Violation {
+    let names = |names: Vec<&str>| {
+        if names.is_empty() {
+            "none".to_owned()
+        } else {
+            names.join(" + ")
         }
-    }
-
-    /// Nobody knows of it but a client: that is for other checks.
-    fn is_empty(&self) -> bool {
-        self.order.is_none() && self.reservations.is_empty() && self.payments.is_empty()
-    }
-
-    fn agrees(&self) -> bool {
-        let all = |status| {
-            !self.reservations.is_empty() && self.reservations.iter().all(|s| *s == status)
-        };
-        match (self.order, self.payments.as_slice()) {
-            (Some(OrderStatus::Finished), [PaymentStatus::Processed]) => {
-                all(ReservationStatus::Consumed)
-            }
-            (Some(OrderStatus::Canceled), [PaymentStatus::Failed]) => {
-                all(ReservationStatus::Canceled)
-            }
-            (Some(OrderStatus::Canceled), []) => self.reservations.is_empty(),
-            _ => false,
-        }
-    }
-
-    fn violation(&self, view: &View<'_>, order: OrderNo) -> Violation {
-        let names = |names: Vec<&str>| {
-            if names.is_empty() {
-                "none".to_owned()
-            } else {
-                names.join(" + ")
-            }
-        };
-        let status = self.order.map_or("not there", OrderStatus::as_str);
-        let reservations = names(
-            self.reservations
-                .iter()
-                .map(|status| status.as_str())
-                .collect(),
-        );
-        let payments = names(self.payments.iter().map(|status| status.as_str()).collect());
-        let id = view.order_id(order);
-        let what = format!(
-            "order {id} is {status}, its reservation {reservations}, its payment {payments}"
-        );
-        Violation::order(view, order, what)
-    }
+    };
+    let status = match names(
+        view.orders_of(order)
+            .map(|row| row.status.as_str())
+            .collect(),
+    ) {
+        none if none == "none" => "not there".to_owned(),
+        status => status,
+    };
+    let reservations = names(
+        view.reservations_of(order)
+            .map(|line| line.status.as_str())
+            .collect(),
+    );
+    let payments = names(
+        view.payments_of(order)
+            .map(|payment| payment.status.as_str())
+            .collect(),
+    );
+    let id = view.order_id(order);
+    let what =
+        format!("order {id} is {status}, its reservation {reservations}, its payment {payments}");
+    Violation::order(view, order, what)
 }

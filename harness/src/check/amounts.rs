@@ -2,7 +2,7 @@
 //! prices are those of the catalogue.
 
 use super::{Tally, Violation};
-use crate::evidence::{Item, OrderNo, Said, View};
+use crate::evidence::{Item, OrderNo, Said, Step, View};
 use contract::EventType;
 
 pub(super) fn judge(view: &View<'_>) -> Tally {
@@ -27,50 +27,59 @@ type Wrong = Option<(u64, String)>;
 
 /// Every place that tells which units were ordered must tell the same.
 fn quantities(view: &View<'_>, order: OrderNo) -> Wrong {
-    let sorted = |mut items: Vec<Item>| {
-        items.sort_unstable();
-        items
-    };
-    let row = view
+    let mut asked = view
         .order(order)
-        .map(|row| sorted(row.items.of(&view.items).to_vec()));
-    let mut asked = row;
+        .map(|row| units(row.items.of(&view.items), &[]));
     for said in view.said_of(order) {
-        let items = match said.kind {
-            EventType::OrderCreated => said.lines.of(&view.items).to_vec(),
+        let told = match said.kind {
+            EventType::OrderCreated => units(said.lines.of(&view.items), &[]),
             EventType::ReservationCreated | EventType::ReservationCanceled => {
-                let steps = said.lines.of(&view.steps).iter();
-                steps
-                    .map(|step| Item {
-                        product: step.product,
-                        quantity: step.quantity,
-                    })
-                    .collect()
+                units(&[], said.lines.of(&view.steps))
             }
             _ => continue,
         };
-        let items = sorted(items);
         match &asked {
-            Some(asked) if *asked != items => {
-                return Some(differ(said.kind.as_str(), asked, &items));
+            Some(asked) if !same(asked.clone(), told.clone()) => {
+                return Some(differ(said.kind.as_str(), asked.clone(), told));
             }
             Some(_) => {}
-            None => asked = Some(items),
+            None => asked = Some(told),
         }
     }
-    let rows = sorted(view.reservations_of(order).map(|row| row.item).collect());
-    let asked = asked.filter(|_| !rows.is_empty())?;
-    (asked != rows).then(|| differ("its reservation", &asked, &rows))
+    let rows = view.reservations_of(order).map(|row| row.item);
+    let asked = asked.filter(|_| rows.clone().next().is_some())?;
+    (!same(asked.clone(), rows.clone())).then(|| differ("its reservation", asked, rows))
 }
 
-fn differ(place: &str, asked: &[Item], told: &[Item]) -> (u64, String) {
-    let units = |items: &[Item]| {
-        items
-            .iter()
-            .map(|item| u64::from(item.quantity))
-            .sum::<u64>()
-    };
-    let (asked, told) = (units(asked), units(told));
+/// Lines and steps as the units that they tell of.
+fn units<'e>(items: &'e [Item], steps: &'e [Step]) -> impl Iterator<Item = Item> + Clone + use<'e> {
+    let stepped = steps.iter().map(|step| Item {
+        product: step.product,
+        quantity: step.quantity,
+    });
+    items.iter().copied().chain(stepped)
+}
+
+/// Whether both have the same lines in some order: most have them in the same.
+fn same(
+    left: impl Iterator<Item = Item> + Clone,
+    right: impl Iterator<Item = Item> + Clone,
+) -> bool {
+    left.clone().eq(right.clone()) || {
+        let (mut left, mut right): (Vec<Item>, Vec<Item>) = (left.collect(), right.collect());
+        left.sort_unstable();
+        right.sort_unstable();
+        left == right
+    }
+}
+
+fn differ(
+    place: &str,
+    asked: impl Iterator<Item = Item>,
+    told: impl Iterator<Item = Item>,
+) -> (u64, String) {
+    let asked: u64 = asked.map(|item| u64::from(item.quantity)).sum();
+    let told: u64 = told.map(|item| u64::from(item.quantity)).sum();
     (
         asked.abs_diff(told),
         format!("{place} has {told} units, {asked} were ordered"),
@@ -79,18 +88,17 @@ fn differ(place: &str, asked: &[Item], told: &[Item]) -> (u64, String) {
 
 /// Every place that tells what it comes to must tell the same.
 fn cents(view: &View<'_>, order: OrderNo) -> Wrong {
-    let reserved = view
-        .said_of(order)
-        .find(|said| said.kind == EventType::ReservationCreated);
-    let due = match reserved {
-        None => 0,
-        Some(said) => {
-            if let Some(wrong) = prices(view, said) {
-                return Some(wrong);
-            }
-            said.amount
+    let mut due = 0;
+    for said in view.said_of(order) {
+        match said.kind {
+            EventType::ReservationCreated => due = said.amount,
+            EventType::ReservationCanceled => {}
+            _ => continue,
         }
-    };
+        if let Some(wrong) = prices(view, said) {
+            return Some(wrong);
+        }
+    }
     let off = |place: &str, cents: i64| {
         (cents != due).then(|| {
             (
@@ -116,7 +124,14 @@ fn cents(view: &View<'_>, order: OrderNo) -> Wrong {
     let payment = view
         .payments_of(order)
         .find_map(|payment| off("the payment", payment.amount));
-    told.or(row).or(payment)
+    let mut lines = view.reservations_of(order).peekable();
+    let lines = lines.peek().is_some().then(|| {
+        let cents = lines.map(|row| row.price.saturating_mul(row.item.quantity.into()));
+        cents.fold(0, i64::saturating_add)
+    });
+    told.or(row)
+        .or(payment)
+        .or_else(|| off("the reservation", lines?))
 }
 
 /// The prices that a reservation fixed are those of the catalogue, and its amount is their sum.

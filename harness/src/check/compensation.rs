@@ -1,31 +1,37 @@
 //! D8: a reservation is given back exactly when it was made and its payment failed: once, and after the failure.
 
 use super::{Tally, Violation};
-use crate::evidence::{Said, View};
+use crate::evidence::View;
 use contract::EventType;
 
 pub(super) fn judge(view: &View<'_>) -> Tally {
     let mut tally = Tally::default();
     for order in view.every_order() {
         let all = |kind| view.said_of(order).filter(move |said| said.kind == kind);
-        let made = all(EventType::ReservationCreated).next();
-        let failed = all(EventType::PaymentFailed).next();
-        let canceled: Vec<&Said> = all(EventType::ReservationCanceled).collect();
-        if made.is_none() && canceled.is_empty() {
+        let (made, failed) = (
+            all(EventType::ReservationCreated),
+            all(EventType::PaymentFailed),
+        );
+        let mut canceled = all(EventType::ReservationCanceled);
+        let is_made = made.clone().next().is_some();
+        let has_failed = failed.clone().next().is_some();
+        let first = canceled.next();
+        if !is_made && first.is_none() {
             continue;
         }
-        let what = match (made, failed, canceled.as_slice()) {
-            (Some(_), Some(failed), [canceled]) if canceled.time_us >= failed.time_us => None,
-            (Some(_), Some(_), [_]) => Some("was given back before its payment failed".to_owned()),
-            (Some(_), Some(_), []) => {
-                Some("was not given back, although its payment failed".to_owned())
+        let what = match (first, canceled.next()) {
+            (Some(_), _) if !is_made => Some("was given back and never made"),
+            (Some(_), _) if !has_failed => {
+                Some("was given back, although its payment did not fail")
             }
-            (Some(_), None, []) => None,
-            (None, ..) => Some("was given back and never made".to_owned()),
-            (Some(_), None, _) => {
-                Some("was given back, although its payment did not fail".to_owned())
+            (Some(_), Some(_)) => Some("was given back more than once"),
+            (Some(first), None) => {
+                let mut made = made.filter(|made| made.time_us <= first.time_us);
+                let mut failed = failed.filter(|failed| failed.time_us <= first.time_us);
+                let is_after = made.next().is_some() && failed.next().is_some();
+                (!is_after).then_some("was given back before it was made or its payment failed")
             }
-            (Some(_), Some(_), more) => Some(format!("was given back {} times", more.len())),
+            (None, _) => has_failed.then_some("was not given back, although its payment failed"),
         };
         tally.look(what.map(|what| {
             let id = view.order_id(order);

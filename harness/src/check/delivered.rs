@@ -2,19 +2,25 @@
 //! D4: however often it was delivered, it had one effect.
 
 use super::{Tally, Violation};
-use crate::evidence::{MessageNo, Said, Service, View};
-use contract::EventType;
+use crate::evidence::{OrderNo, Service, View};
 use std::collections::BTreeMap;
+
+/// How far the bits of what was looked at are from those of what arrived.
+const SEEN: u32 = 4;
+
+const fn bit(service: Service) -> u8 {
+    1 << service as u8
+}
 
 /// D3
 pub(super) fn none_lost(view: &View<'_>) -> Tally {
-    // Each type has at most one hearer, so one flag for each message is enough.
-    let mut arrived = vec![false; view.names.messages.len()];
+    // One bit for each service that has it.
+    let mut arrived = vec![0_u8; view.names.messages.len()];
     for applied in &view.applied {
-        arrived[applied.id.index()] = true;
+        arrived[applied.id.index()] |= bit(applied.service);
     }
-    for dead in &view.dead {
-        arrived[dead.id.index()] = true;
+    for dead in view.dead.iter().filter(|dead| !dead.reason.is_empty()) {
+        arrived[dead.id.index()] |= bit(dead.service);
     }
     let mut waiting: BTreeMap<Service, u64> = view
         .queues
@@ -22,7 +28,6 @@ pub(super) fn none_lost(view: &View<'_>) -> Tally {
         .map(|(service, queue)| (*service, queue.waiting()))
         .collect();
     let mut tally = Tally::default();
-    let mut seen = vec![false; view.names.messages.len()];
     for tapped in &view.tap {
         let Some((kind, hearer)) = tapped
             .kind
@@ -30,10 +35,13 @@ pub(super) fn none_lost(view: &View<'_>) -> Tally {
         else {
             continue;
         };
-        if std::mem::replace(&mut seen[tapped.id.index()], true) {
+        let arrived = &mut arrived[tapped.id.index()];
+        // The bits above are of messages that were looked at.
+        if *arrived & (bit(hearer) << SEEN) != 0 {
             continue;
         }
-        let is_lost = !arrived[tapped.id.index()] && !take(&mut waiting, hearer);
+        *arrived |= bit(hearer) << SEEN;
+        let is_lost = *arrived & bit(hearer) == 0 && !take(&mut waiting, hearer);
         tally.look(is_lost.then(|| {
             let order = view.logged(tapped.id).next().map(|said| said.order);
             let (kind, hearer) = (kind.as_str(), hearer.as_str());
@@ -56,14 +64,12 @@ fn take(waiting: &mut BTreeMap<Service, u64>, service: Service) -> bool {
 
 /// D4
 pub(super) fn absorbed(view: &View<'_>) -> Tally {
-    let mut effects = vec![[0_u16; 3]; view.names.messages.len()];
+    // Two bits for each service: no effect, one, two, or more.
+    let mut effects = vec![0_u8; view.names.messages.len()];
     for said in view.said.iter().filter(|said| said.cause.is_some()) {
-        let of_cause = &mut effects[said.cause.index()][said.service as usize];
-        *of_cause = of_cause.saturating_add(1);
-    }
-    let mut kinds: Vec<Option<EventType>> = vec![None; view.names.messages.len()];
-    for said in &view.said {
-        kinds[said.id.index()] = Some(said.kind);
+        let (of_cause, shift) = (&mut effects[said.cause.index()], 2 * said.service as u8);
+        let is_full = (*of_cause >> shift) & 3 == 3;
+        *of_cause += u8::from(!is_full) << shift;
     }
     let mut tally = Tally::default();
     let (mut deliveries, mut messages, mut most) = (0_u64, 0_u64, 0);
@@ -71,14 +77,14 @@ pub(super) fn absorbed(view: &View<'_>) -> Tally {
         deliveries += u64::from(applied.seen);
         messages += 1;
         most = most.max(applied.seen);
-        let times = effects[applied.id.index()][applied.service as usize];
-        let kind =
-            kinds[applied.id.index()].map_or("a message that is in no log", EventType::as_str);
-        tally.look((times != 1).then(|| {
-            let order = order_of(view, applied.id);
+        let times = (effects[applied.id.index()] >> (2 * applied.service as u8)) & 3;
+        tally.look((times != 1 || applied.seen == 0).then(|| {
+            let said = view.logged(applied.id).next();
+            let kind = said.map_or("a message that is in no log", |said| said.kind.as_str());
+            let times = ["never", "once", "twice", "more than twice"][usize::from(times)];
             let (service, seen) = (applied.service.as_str(), applied.seen);
-            let what = format!("{service} applied {kind} {times} times ({seen} deliveries)");
-            Violation::order(view, order, what)
+            let what = format!("{kind} had an effect at {service} {times} ({seen} deliveries)");
+            Violation::order(view, said.map_or(OrderNo::NONE, |said| said.order), what)
         }));
     }
     if messages > 0 {
@@ -88,12 +94,6 @@ pub(super) fn absorbed(view: &View<'_>) -> Tally {
         ));
     }
     tally
-}
-
-fn order_of(view: &View<'_>, id: MessageNo) -> crate::evidence::OrderNo {
-    view.logged(id)
-        .next()
-        .map_or(crate::evidence::OrderNo::NONE, |said: &Said| said.order)
 }
 
 /// `n / of` with two digits.

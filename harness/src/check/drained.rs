@@ -43,6 +43,12 @@ pub(super) fn drained(view: &View<'_>) -> Tally {
             ))
         }));
     }
+    for dead in view.dead.iter().filter(|dead| dead.reason.is_empty()) {
+        let service = dead.service.as_str();
+        tally.look(Some(Violation::run(format!(
+            "{service} gave a message up without a reason"
+        ))));
+    }
     tally
 }
 
@@ -66,6 +72,8 @@ pub(super) fn empty(view: &View<'_>) -> Tally {
         .iter()
         .filter(|row| row.status == OrderStatus::Created)
         .count();
-    tally.look((open > 0).then(|| Violation::run(format!("{open} orders are still open"))));
+    if !view.orders.is_empty() {
+        tally.look((open > 0).then(|| Violation::run(format!("{open} orders are still open"))));
+    }
     tally
 }

@@ -2,18 +2,24 @@
 //! State that changed and was not told, or was told and did not change, shows here.
 
 use super::{Tally, Violation};
-use crate::evidence::{Item, OrderNo, OrderRow, ProductRow, Said, Service, View};
+use crate::evidence::{OrderNo, OrderRow, ProductRow, Said, Service, View};
 use contract::EventType;
 use contract::http::{OrderStatus, PaymentStatus, ReservationStatus};
 
 pub(super) fn judge(view: &View<'_>) -> Tally {
     let mut tally = Tally::default();
+    let mut events: Vec<&Said> = Vec::new();
     for order in view.every_order() {
-        let wrong = [order_row, reservation, payment]
-            .into_iter()
-            .find_map(|fold| fold(view, order));
+        // A refused reservation changes nothing.
+        let changes = view
+            .said_of(order)
+            .filter(|said| said.kind != EventType::ReservationFailed);
+        events.clear();
+        events.extend(changes);
+        events.sort_by_key(|said| (entity(said), said.version));
         let any = view.order(order).is_some() || view.said_of(order).next().is_some();
-        if any {
+        let wrong = wrong(view, order, &events);
+        if any || wrong.is_some() {
             tally.look(wrong.map(|what| {
                 let id = view.order_id(order);
                 Violation::order(view, order, format!("order {id}: {what}"))
@@ -26,14 +32,26 @@ pub(super) fn judge(view: &View<'_>) -> Tally {
     tally
 }
 
-/// The events of one service about an order by version; refusals, which change nothing, left out.
-fn history<'e>(view: &View<'e>, order: OrderNo, service: Service) -> Vec<&'e Said> {
-    let changes = view
-        .said_of(order)
-        .filter(|said| said.service == service && said.version > 0);
-    let mut events: Vec<&Said> = changes.collect();
-    events.sort_by_key(|said| said.version);
-    events
+/// What an event changes, by who owns it: the order, its reservation or its payment. In whose log it stands is for
+/// other checks.
+const fn entity(said: &Said) -> Service {
+    Service::author(said.kind)
+}
+
+/// What is wrong with the events of an order, which are sorted by what they change, and by version.
+fn wrong(view: &View<'_>, order: OrderNo, events: &[&Said]) -> Option<String> {
+    let of = |service: Service| {
+        let begin = events.partition_point(|said| entity(said) < service);
+        let end = events.partition_point(|said| entity(said) <= service);
+        &events[begin..end]
+    };
+    let [orders, products, payments] = Service::ALL.map(of);
+    [orders, products, payments]
+        .into_iter()
+        .find_map(gap)
+        .or_else(|| order_row(view, order, orders))
+        .or_else(|| reservation(view, order, products))
+        .or_else(|| payment(view, order, payments))
 }
 
 /// The first version that is not where it should be.
@@ -47,8 +65,15 @@ fn gap(events: &[&Said]) -> Option<String> {
     ))
 }
 
-fn order_row(view: &View<'_>, order: OrderNo) -> Option<String> {
-    let events = history(view, order, Service::Orders);
+/// The last event of this type: its lines are those that the ones after it change.
+fn begun<'e>(events: &[&'e Said], kind: EventType) -> Option<&'e Said> {
+    events.iter().rev().find(|said| said.kind == kind).copied()
+}
+
+fn order_row(view: &View<'_>, order: OrderNo, events: &[&Said]) -> Option<String> {
+    if view.orders_of(order).nth(1).is_some() {
+        return Some("it is in the table twice".to_owned());
+    }
     let Some(row) = view.order(order) else {
         return events.first().map(|said| {
             format!(
@@ -57,11 +82,8 @@ fn order_row(view: &View<'_>, order: OrderNo) -> Option<String> {
             )
         });
     };
-    if let Some(gap) = gap(&events) {
-        return Some(gap);
-    }
-    let Some((first, last)) = events.first().zip(events.last()) else {
-        return Some("it is in the table, and the log says nothing of it".to_owned());
+    let Some((created, last)) = begun(events, EventType::OrderCreated).zip(events.last()) else {
+        return Some("it is in the table, and the log does not say that it was created".to_owned());
     };
     let status = match last.kind {
         EventType::OrderFinished => OrderStatus::Finished,
@@ -75,21 +97,17 @@ fn order_row(view: &View<'_>, order: OrderNo) -> Option<String> {
     let told = (status, last.version, last.reason, amount);
     if told != (row.status, version, reason, row.amount) {
         return Some(format!(
-            "the log ends with {} (version {}), the table has {} (version {version})",
+            "the log ends with {} (version {}), the table has {} (version {version}) or other values",
             last.kind.as_str(),
             last.version,
             row.status.as_str()
         ));
     }
-    let items = first.lines.of(&view.items) == row.items.of(&view.items);
+    let items = created.lines.of(&view.items) == row.items.of(&view.items);
     (!items).then(|| "the lines in the table are not those of order.created".to_owned())
 }
 
-fn reservation(view: &View<'_>, order: OrderNo) -> Option<String> {
-    let events = history(view, order, Service::Products);
-    if let Some(gap) = gap(&events) {
-        return Some(gap);
-    }
+fn reservation(view: &View<'_>, order: OrderNo, events: &[&Said]) -> Option<String> {
     let told = events.last().map(|said| {
         let status = match said.kind {
             EventType::ReservationConsumed => ReservationStatus::Consumed,
@@ -98,44 +116,34 @@ fn reservation(view: &View<'_>, order: OrderNo) -> Option<String> {
         };
         (status, said.version)
     });
-    let lines = events
-        .first()
-        .map_or(&[][..], |said| said.lines.of(&view.steps));
-    let mut told_lines: Vec<(Item, i64)> = lines
-        .iter()
-        .map(|step| {
-            (
-                Item {
-                    product: step.product,
-                    quantity: step.quantity,
-                },
-                step.price,
-            )
-        })
-        .collect();
-    let mut rows = Vec::with_capacity(told_lines.len());
-    for row in view.reservations_of(order) {
-        if told != Some((row.status, row.version)) {
-            let last = events.last().map_or("nothing", |said| said.kind.as_str());
-            return Some(format!(
-                "the log ends with {last}, the table has the reservation {} (version {})",
-                row.status.as_str(),
-                row.version
-            ));
-        }
-        rows.push((row.item, row.price));
+    let rows = view.reservations_of(order);
+    if let Some(row) = rows
+        .clone()
+        .find(|row| told != Some((row.status, row.version)))
+    {
+        let last = events.last().map_or("nothing", |said| said.kind.as_str());
+        let (status, version) = (row.status.as_str(), row.version);
+        return Some(format!(
+            "the log ends with {last}, the table has the reservation {status} (version {version})"
+        ));
     }
-    told_lines.sort_unstable();
-    rows.sort_unstable();
-    (told_lines != rows)
+    let created = begun(events, EventType::ReservationCreated);
+    let lines = created
+        .map_or(&[][..], |said| said.lines.of(&view.steps))
+        .iter();
+    let lines = lines.map(|step| (step.product, step.quantity, step.price));
+    let rows = rows.map(|row| (row.item.product, row.item.quantity, row.price));
+    let is_same = lines.clone().eq(rows.clone()) || {
+        let (mut lines, mut rows): (Vec<_>, Vec<_>) = (lines.collect(), rows.collect());
+        lines.sort_unstable();
+        rows.sort_unstable();
+        lines == rows
+    };
+    (!is_same)
         .then(|| "the reservation in the table is not the one in reservation.created".to_owned())
 }
 
-fn payment(view: &View<'_>, order: OrderNo) -> Option<String> {
-    let events = history(view, order, Service::Payments);
-    if let Some(gap) = gap(&events) {
-        return Some(gap);
-    }
+fn payment(view: &View<'_>, order: OrderNo, events: &[&Said]) -> Option<String> {
     let told = events.last().map(|said| {
         let status = match said.kind {
             EventType::PaymentProcessed => PaymentStatus::Processed,
@@ -144,14 +152,15 @@ fn payment(view: &View<'_>, order: OrderNo) -> Option<String> {
         };
         (said.payment, status, said.version, said.reason, said.amount)
     });
-    let row = view
-        .payments_of(order)
-        .next()
-        .map(|row| (row.payment, row.status, row.version, row.reason, row.amount));
+    if view.payments_of(order).nth(1).is_some() {
+        return Some("it has two payments in the table".to_owned());
+    }
+    let row = view.payments_of(order).next();
+    let row = row.map(|row| (row.payment, row.status, row.version, row.reason, row.amount));
     (told != row).then(|| {
         let last = events.last().map_or("nothing", |said| said.kind.as_str());
         let has = row.map_or("no payment", |row| row.1.as_str());
-        format!("the log ends with {last}, the table has {has} with other values")
+        format!("the log ends with {last}, the table has {has} or other values")
     })
 }
 

@@ -28,6 +28,11 @@ pub(super) fn judge(view: &View<'_>) -> Tally {
             "the generator was {late:.1} ms late (p99), at most {bound:.1} are allowed: a lower -r says more"
         ))
     }));
+    let planned = view.plan.starts;
+    tally.look(
+        (load.offered < planned)
+            .then(|| Violation::run(format!("{} of {planned} starts came", load.offered))),
+    );
     let too_many = load.dropped * 1_000 > load.offered * DROPPED_PER_THOUSAND;
     tally.look(too_many.then(|| {
         Violation::run(format!(

@@ -1,40 +1,15 @@
 //! S14: ids are unique, and what has the same id is the same thing.
 
 use super::{Tally, Violation};
-use crate::evidence::{OrderNo, Rows, View};
+use crate::evidence::{OrderNo, View};
+
+/// No row yet.
+const NOWHERE: u32 = u32::MAX;
 
 pub(super) fn judge(view: &View<'_>) -> Tally {
     let mut tally = Tally::default();
-    let tapped = Rows::group(view.names.messages.len(), &view.tap, |tapped| {
-        Some(tapped.id.index())
-    });
-    for (index, said) in view.said.iter().enumerate() {
-        let same = view.logged(said.id);
-        let is_first = same
-            .clone()
-            .next()
-            .is_some_and(|first| std::ptr::eq(first, &raw const view.said[index]));
-        let (id, kind) = (view.names.messages.id(said.id.index()), said.kind.as_str());
-        let twice = is_first && same.clone().count() > 1;
-        let rows = tapped.of(said.id.index());
-        let differs = rows.windows(2).any(|two| {
-            let [left, right] = [two[0], two[1]].map(|row| &view.tap[row as usize]);
-            (left.digest, left.kind) != (right.digest, right.kind)
-        });
-        let what = if twice {
-            Some(format!(
-                "event id {id} was given to {} events, one of them {kind}",
-                same.count()
-            ))
-        } else if is_first && differs {
-            Some(format!(
-                "message {id} ({kind}) was on the exchange with two payloads"
-            ))
-        } else {
-            None
-        };
-        tally.look(what.map(|what| Violation::order(view, said.order, what)));
-    }
+    events(view, &mut tally);
+    messages(view, &mut tally);
     for order in view.every_order() {
         let orders = view.orders_of(order).count();
         tally.look((orders > 1).then(|| {
@@ -45,22 +20,61 @@ pub(super) fn judge(view: &View<'_>) -> Tally {
             )
         }));
     }
-    let payments = Rows::group(view.names.payments.len(), &view.payments, |row| {
-        Some(row.payment.index())
-    });
-    for index in 0..view.names.payments.len() {
-        let rows = payments.of(index);
-        let order = rows
-            .first()
-            .map_or(OrderNo::NONE, |row| view.payments[*row as usize].order);
-        tally.look((rows.len() > 1).then(|| {
-            let id = view.names.payments.id(index);
+    let mut seen = vec![false; view.names.payments.len()];
+    for row in &view.payments {
+        let twice = std::mem::replace(&mut seen[row.payment.index()], true);
+        tally.look(twice.then(|| {
+            let id = view.names.payments.id(row.payment.index());
             Violation::order(
                 view,
-                order,
-                format!("{} payments have the id {id}", rows.len()),
+                row.order,
+                format!("more than one payment has the id {id}"),
             )
         }));
     }
     tally
+}
+
+/// Events in the logs.
+fn events(view: &View<'_>, tally: &mut Tally) {
+    let mut seen = vec![false; view.names.messages.len()];
+    for said in &view.said {
+        let twice = std::mem::replace(&mut seen[said.id.index()], true);
+        tally.look(twice.then(|| {
+            let (id, kind) = (view.names.messages.id(said.id.index()), said.kind.as_str());
+            let times = view.logged(said.id).count();
+            let what = format!("event id {id} was given to {times} events, one of them {kind}");
+            Violation::order(view, said.order, what)
+        }));
+    }
+}
+
+/// Messages on the exchange, compared with the log and with each other.
+fn messages(view: &View<'_>, tally: &mut Tally) {
+    let mut first = vec![NOWHERE; view.names.messages.len()];
+    for (at, tapped) in (0_u32..).zip(&view.tap) {
+        let said = view.logged(tapped.id).last();
+        let earlier = &mut first[tapped.id.index()];
+        if *earlier == NOWHERE {
+            *earlier = at;
+        }
+        let carried = &view.tap[*earlier as usize];
+        let payload = said.map_or((carried.kind, carried.digest), |said| {
+            (Some(said.kind), said.digest)
+        });
+        tally.look((payload != (tapped.kind, tapped.digest)).then(|| {
+            let (id, kind) = (
+                view.names.messages.id(tapped.id.index()),
+                tapped
+                    .kind
+                    .map_or("a message of an unknown type", contract::EventType::as_str),
+            );
+            let order = said.map_or(OrderNo::NONE, |said| said.order);
+            Violation::order(
+                view,
+                order,
+                format!("message {id} ({kind}) has two payloads"),
+            )
+        }));
+    }
 }

@@ -16,30 +16,32 @@ pub(super) fn judge(view: &View<'_>) -> Tally {
         if rows.len() < 2 {
             continue;
         }
-        let answered: Vec<&Did> = rows
-            .iter()
-            .map(|row| &view.history[*row as usize])
-            .filter(|did| did.end == End::Ok)
-            .collect();
-        tally.look(wrong(view, &answered));
+        let requests = || rows.iter().map(|row| &view.history[*row as usize]);
+        tally.look(wrong(view, &requests));
     }
     tally
 }
 
-fn wrong(view: &View<'_>, answered: &[&Did]) -> Option<Violation> {
-    let first = answered.first()?;
+/// The status that says: this key was used for another request.
+const KEY_REUSED: u16 = 422;
+
+fn wrong<'e, R: Iterator<Item = &'e Did>>(
+    view: &View<'_>,
+    requests: &impl Fn() -> R,
+) -> Option<Violation> {
+    let first = requests().find(|did| did.end == End::Ok)?;
     let (id, key) = (view.order_id(first.order), view.names.keys.key(first.key));
-    answered.iter().find_map(|did| {
-        let what = if did.order != first.order {
-            format!(
-                "key {key} got two orders, {id} and {}",
-                view.order_id(did.order)
-            )
-        } else if did.items.of(&view.items) != first.items.of(&view.items) {
+    requests().find_map(|did| {
+        let is_same = did.items.of(&view.items) == first.items.of(&view.items);
+        let what = if did.end == End::Ok && did.order != first.order {
+            format!("key {key} got two orders, {id} and {}", view.order_id(did.order))
+        } else if did.end == End::Ok && !is_same {
             format!("key {key} was accepted for two different requests (order {id})")
+        } else if did.end == End::Refused && did.status == KEY_REUSED && is_same {
+            format!("key {key} was refused as used for another request, and it was the same (order {id})")
         } else {
             return None;
         };
-        Some(Violation::order(view, did.order, what))
+        Some(Violation::order(view, did.order.some().unwrap_or(first.order), what))
     })
 }

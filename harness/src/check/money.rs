@@ -91,18 +91,21 @@ fn charged_for_nothing(view: &View<'_>, order: OrderNo) -> Option<(u64, String)>
 }
 
 fn wrongly_paid(view: &View<'_>, order: OrderNo) -> Option<(u64, String)> {
-    let row = view.order(order)?;
-    let due = (row.status == OrderStatus::Finished).then_some(row.amount.unwrap_or(0));
-    let mut processed = view
+    let row = view.order(order);
+    let finished = row.filter(|row| row.status == OrderStatus::Finished);
+    let due = finished.map(|row| row.amount.unwrap_or(0));
+    let processed = view
         .payments_of(order)
         .filter(|payment| payment.status == PaymentStatus::Processed);
-    let paid = processed.next().map(|payment| payment.amount);
+    let paid = processed
+        .map(|payment| payment.amount)
+        .reduce(i64::saturating_add);
     let cents =
         |amount: Option<i64>| amount.map_or("nothing".to_owned(), |cents| format!("{cents} cents"));
     (due != paid).then(|| {
+        let status = row.map_or("not there", |row| row.status.as_str());
         let what = format!(
-            "it is {} for {}, paid was {}",
-            row.status.as_str(),
+            "it is {status} for {}, paid was {}",
             cents(due),
             cents(paid)
         );

@@ -2,7 +2,7 @@
 //! client, once for each key, and each order that a client was told of is there.
 
 use super::{Tally, Violation};
-use crate::evidence::{Act, End, OrderNo, View};
+use crate::evidence::{Act, Did, End, OrderNo, View};
 
 pub(super) fn judge(view: &View<'_>) -> Tally {
     let mut asked = vec![false; view.names.keys.len()];
@@ -11,7 +11,8 @@ pub(super) fn judge(view: &View<'_>) -> Tally {
         .iter()
         .filter(|did| did.act == Act::Place && did.key.is_some())
     {
-        asked[did.key.index()] = true;
+        // Whoever was refused was told that there is no order.
+        asked[did.key.index()] |= did.end != End::Refused;
     }
     let mut first = vec![OrderNo::NONE; view.names.keys.len()];
     let mut tally = Tally::default();
@@ -20,7 +21,8 @@ pub(super) fn judge(view: &View<'_>) -> Tally {
         let is_ours = row.created_us >= view.plan.began_us;
         let key = row.key.some();
         // Who sent no key is known by the answer.
-        let was_told = || view.did_of(row.order).any(|did| did.act == Act::Place);
+        let is_told = |did: &Did| did.act == Act::Place && did.end == End::Ok && !did.key.is_some();
+        let was_told = || view.did_of(row.order).any(is_told);
         let was_asked = key.is_some_and(|key| asked[key.index()]) || was_told();
         let earlier = key.and_then(|key| {
             let earlier = first[key.index()].some();

@@ -1,12 +1,26 @@
-//! L3: while orders come in and nothing is broken on purpose, something settles in every second.
+//! L3: while orders come in and nothing is broken on purpose, something settles in every second (in longer windows
+//! where fewer orders come).
 
 use super::{Tally, Violation};
 use crate::evidence::{Act, View};
+use crate::plan::Plan;
 
-/// The windows: long enough that a slow disk is no violation.
-pub(super) const WINDOW_US: i64 = 1_000_000;
-/// With fewer orders a second than these, a second in which none settles says nothing.
+/// The shortest window: a slow disk is no violation.
+const WINDOW_US: i64 = 1_000_000;
+/// With fewer orders than these, a window in which none settles says nothing; so thin loads have longer windows.
 const OFFERED_MIN: usize = 10;
+/// The longest window; loads that are thinner than that are not looked at.
+const WINDOW_US_MAX: i64 = 3_600_000_000;
+
+/// The window for the rate of a plan: long enough for some orders.
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "between one second and one hour"
+)]
+pub(super) fn window_us(plan: &Plan) -> i64 {
+    let some_orders_us = 1e6 * 1.5 * OFFERED_MIN as f64 / plan.rate.max(1e-9);
+    (some_orders_us.min(1e12) as i64).clamp(WINDOW_US, WINDOW_US_MAX)
+}
 
 pub(super) fn judge(view: &View<'_>) -> Tally {
     let sorted = |mut times: Vec<i64>| {
@@ -16,11 +30,12 @@ pub(super) fn judge(view: &View<'_>) -> Tally {
     let places = view.history.iter().filter(|did| did.act == Act::Place);
     let offered = sorted(places.map(|did| did.due_us).collect());
     let settled = sorted(view.orders.iter().map(|row| row.settled_us).collect());
+    let window_us = window_us(&view.plan);
     let count = |times: &[i64], from: i64| {
-        times.partition_point(|at| *at < from + WINDOW_US) - times.partition_point(|at| *at < from)
+        times.partition_point(|at| *at < from + window_us) - times.partition_point(|at| *at < from)
     };
     let mut tally = Tally::default();
-    for from in windows(view) {
+    for from in windows(view, window_us) {
         let came = count(&offered, from);
         if came < OFFERED_MIN {
             continue;
@@ -28,7 +43,8 @@ pub(super) fn judge(view: &View<'_>) -> Tally {
         let seconds = (from - view.plan.load_from_us) / 100_000;
         tally.weigh((count(&settled, from) == 0).then(|| {
             let what = format!(
-                "nothing settled in the second that began {}.{} s into the load, {came} orders were offered",
+                "nothing settled in the {} ms that began {}.{} s into the load, {came} orders were offered",
+                window_us / 1_000,
                 seconds / 10,
                 seconds % 10
             );
@@ -39,7 +55,7 @@ pub(super) fn judge(view: &View<'_>) -> Tally {
 }
 
 /// The beginnings of all windows of the load in which no fault was on, or not yet recovered from.
-fn windows(view: &View<'_>) -> Vec<i64> {
+fn windows(view: &View<'_>, window_us: i64) -> Vec<i64> {
     let mut faults: Vec<(i64, i64)> = view
         .faults
         .iter()
@@ -57,9 +73,9 @@ fn windows(view: &View<'_>) -> Vec<i64> {
     faults.sort_unstable();
     let (mut quiet_from, mut windows) = (view.plan.load_from_us, Vec::new());
     for (fired, over) in faults.into_iter().chain([(view.plan.load_to_us, i64::MAX)]) {
-        while quiet_from + WINDOW_US <= fired {
+        while quiet_from.saturating_add(window_us) <= fired {
             windows.push(quiet_from);
-            quiet_from += WINDOW_US;
+            quiet_from += window_us;
         }
         quiet_from = quiet_from.max(over);
     }

@@ -1,7 +1,7 @@
 //! S7: each step in the logs is one that the saga has, and nothing changes after its end.
 
 use super::{Tally, Violation};
-use crate::evidence::{Said, View};
+use crate::evidence::{Said, Service, View};
 use contract::EventType;
 
 /// Where an order, a reservation or a payment stands.
@@ -22,7 +22,8 @@ pub(super) fn judge(view: &View<'_>) -> Tally {
             let mut state = State::Nothing;
             let mut before = "nothing";
             for said in steps {
-                let next = next(state, said.kind);
+                let is_its_own = Service::author(said.kind) == said.service;
+                let next = next(state, said.kind).filter(|_| is_its_own);
                 let kind = said.kind.as_str();
                 tally.look(next.is_none().then(|| {
                     let id = view.order_id(order);

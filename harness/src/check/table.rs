@@ -50,13 +50,10 @@ fn with_reads(plan: &Plan) -> Due {
 fn with_windows(plan: &Plan) -> Due {
     // Faults leave the first tenth of the load alone, so a load of ten windows has one without faults.
     let windows = if plan.faults.is_empty() { 2 } else { 12 };
-    let is_long = plan.load_to_us - plan.load_from_us >= windows * super::progress::WINDOW_US;
-    if is_long && plan.rate >= 20.0 {
+    if plan.load_to_us - plan.load_from_us >= windows * super::progress::window_us(plan) {
         Ok(())
     } else {
-        Err(
-            "the load is too short or too thin for a second without faults in which something must settle",
-        )
+        Err("the load is too short for a time without faults in which something must settle")
     }
 }
 

@@ -1,7 +1,7 @@
 //! What can be wrong with the event logs, the tap and the inboxes.
 
 use super::{Corruption, choose, drop_one, index, is};
-use crate::evidence::{DeadRow, Evidence, Said, Service};
+use crate::evidence::{DeadRow, Evidence, Said, Service, Span, Tapped};
 use contract::EventType;
 
 /// In the order of the checks.
@@ -10,6 +10,11 @@ pub(super) const ALL: &[Corruption] = &[
         name: "a transition twice",
         check: "S4",
         apply: twice,
+    },
+    Corruption {
+        name: "a message with two kinds of effects",
+        check: "S4",
+        apply: two_kinds,
     },
     Corruption {
         name: "two steps in the wrong order",
@@ -42,6 +47,11 @@ pub(super) const ALL: &[Corruption] = &[
         apply: same_id,
     },
     Corruption {
+        name: "a message with two payloads",
+        check: "S14",
+        apply: other_payload,
+    },
+    Corruption {
         name: "a message was never on the exchange",
         check: "D1",
         apply: drop_tapped,
@@ -57,9 +67,24 @@ pub(super) const ALL: &[Corruption] = &[
         apply: other_payload,
     },
     Corruption {
+        name: "a message of another type on the exchange",
+        check: "D2",
+        apply: other_type,
+    },
+    Corruption {
+        name: "a log that is empty",
+        check: "D2",
+        apply: hide_log,
+    },
+    Corruption {
         name: "a delivery is lost",
         check: "D3",
         apply: drop_applied,
+    },
+    Corruption {
+        name: "a service that applied nothing",
+        check: "D3",
+        apply: hide_inbox,
     },
     Corruption {
         name: "a message had two effects",
@@ -72,6 +97,11 @@ pub(super) const ALL: &[Corruption] = &[
         apply: no_effect,
     },
     Corruption {
+        name: "an effect of no delivery",
+        check: "D4",
+        apply: no_delivery,
+    },
+    Corruption {
         name: "an event without a cause",
         check: "D6",
         apply: no_cause,
@@ -82,14 +112,34 @@ pub(super) const ALL: &[Corruption] = &[
         apply: other_cause,
     },
     Corruption {
+        name: "an effect before its cause",
+        check: "D6",
+        apply: early,
+    },
+    Corruption {
         name: "more tries than allowed",
         check: "D7",
         apply: too_many_tries,
     },
     Corruption {
+        name: "given up without a reason",
+        check: "D7",
+        apply: no_reason,
+    },
+    Corruption {
         name: "nothing is given back",
         check: "D8",
         apply: no_return,
+    },
+    Corruption {
+        name: "given back twice",
+        check: "D8",
+        apply: back_twice,
+    },
+    Corruption {
+        name: "given back without a failure",
+        check: "D8",
+        apply: no_failure,
     },
 ];
 
@@ -218,4 +268,93 @@ fn no_return(evidence: &mut Evidence, place: usize) -> bool {
         place,
         is(EventType::ReservationCanceled),
     )
+}
+
+/// Another event of the same message at the same service, about the same order.
+fn two_kinds(evidence: &mut Evidence, place: usize) -> bool {
+    let reserved =
+        index(&evidence.said, place, is(EventType::ReservationCreated)).map(|at| evidence.said[at]);
+    let failed = reserved.map(|said| Said {
+        kind: EventType::ReservationFailed,
+        lines: Span::default(),
+        version: 0,
+        ..said
+    });
+    evidence.said.extend(failed);
+    failed.is_some()
+}
+
+fn other_type(evidence: &mut Evidence, place: usize) -> bool {
+    let processed = |tapped: &Tapped| tapped.kind == Some(EventType::PaymentProcessed);
+    choose(&mut evidence.tap, place, processed)
+        .map(|tapped| tapped.kind = Some(EventType::PaymentFailed))
+        .is_some()
+}
+
+/// Whose turn it is.
+fn service(place: usize) -> Service {
+    Service::ALL[place % Service::ALL.len()]
+}
+
+fn hide_log(evidence: &mut Evidence, place: usize) -> bool {
+    let before = evidence.said.len();
+    evidence.said.retain(|said| said.service != service(place));
+    evidence.said.len() < before
+}
+
+fn hide_inbox(evidence: &mut Evidence, place: usize) -> bool {
+    let before = evidence.applied.len();
+    evidence
+        .applied
+        .retain(|applied| applied.service != service(place));
+    evidence.applied.len() < before
+}
+
+fn no_delivery(evidence: &mut Evidence, place: usize) -> bool {
+    choose(&mut evidence.applied, place, |_| true)
+        .map(|applied| applied.seen = 0)
+        .is_some()
+}
+
+/// Says an event a microsecond before its cause.
+fn early(evidence: &mut Evidence, place: usize) -> bool {
+    let Some(at) = index(&evidence.said, place, |said| said.cause.is_some()) else {
+        return false;
+    };
+    let cause = evidence.said[at].cause;
+    let time_us = evidence
+        .said
+        .iter()
+        .find(|said| said.id == cause)
+        .map(|said| said.time_us);
+    time_us
+        .map(|time_us| evidence.said[at].time_us = time_us - 1)
+        .is_some()
+}
+
+fn no_reason(evidence: &mut Evidence, place: usize) -> bool {
+    let found = index(&evidence.said, place, about_order).map(|index| evidence.said[index].id);
+    evidence.dead.extend(found.map(|id| DeadRow {
+        id,
+        service: service(place),
+        attempts: 1,
+        reason: String::new(),
+    }));
+    found.is_some()
+}
+
+fn back_twice(evidence: &mut Evidence, place: usize) -> bool {
+    let found = index(&evidence.said, place, is(EventType::ReservationCanceled))
+        .map(|at| evidence.said[at]);
+    evidence.said.extend(found);
+    found.is_some()
+}
+
+fn no_failure(evidence: &mut Evidence, place: usize) -> bool {
+    let canceled = index(&evidence.said, place, is(EventType::ReservationCanceled));
+    let order = canceled.map(|at| evidence.said[at].order);
+    evidence
+        .said
+        .retain(|said| said.kind != EventType::PaymentFailed || Some(said.order) != order);
+    order.is_some()
 }

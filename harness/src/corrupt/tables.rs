@@ -1,5 +1,9 @@
 //! What can be wrong with the tables and with what the clients saw.
 
+use super::answers::{
+    acknowledged_more, charge_more, dead_more, no_decline, pay_twice, payment_twice,
+    process_payment, refuse_repeat, refuse_request, reserved_still, table_back,
+};
 use super::{Corruption, choose, drop_one, index, is};
 use crate::evidence::{Act, End, Evidence, OrderNo, Span};
 use contract::http::{OrderStatus, PaymentStatus, ReservationStatus};
@@ -16,6 +20,11 @@ pub(super) const ALL: &[Corruption] = &[
         name: "a payment is not there",
         check: "S1",
         apply: drop_payment,
+    },
+    Corruption {
+        name: "a reservation line stays open",
+        check: "S1",
+        apply: reserved_still,
     },
     Corruption {
         name: "a unit of stock more",
@@ -38,6 +47,16 @@ pub(super) const ALL: &[Corruption] = &[
         apply: fail_payment,
     },
     Corruption {
+        name: "a small payment is processed",
+        check: "S5",
+        apply: process_payment,
+    },
+    Corruption {
+        name: "a decline that the provider does not know",
+        check: "S5",
+        apply: no_decline,
+    },
+    Corruption {
         name: "an order that nobody asked for",
         check: "S6",
         apply: forget_request,
@@ -46,6 +65,11 @@ pub(super) const ALL: &[Corruption] = &[
         name: "an order is not there",
         check: "S6",
         apply: drop_order,
+    },
+    Corruption {
+        name: "an order that was refused",
+        check: "S6",
+        apply: refuse_request,
     },
     Corruption {
         name: "a version too many",
@@ -68,6 +92,16 @@ pub(super) const ALL: &[Corruption] = &[
         apply: charge_twice,
     },
     Corruption {
+        name: "another amount is charged",
+        check: "S9",
+        apply: charge_more,
+    },
+    Corruption {
+        name: "a finished order is paid twice",
+        check: "S9",
+        apply: pay_twice,
+    },
+    Corruption {
         name: "a cent more in a payment",
         check: "S10",
         apply: cent_more,
@@ -83,9 +117,19 @@ pub(super) const ALL: &[Corruption] = &[
         apply: two_for_one_key,
     },
     Corruption {
+        name: "a repeat is refused as another request",
+        check: "S11",
+        apply: refuse_repeat,
+    },
+    Corruption {
         name: "an acknowledged order is not there",
         check: "S12",
         apply: drop_order,
+    },
+    Corruption {
+        name: "an acknowledged order with other lines",
+        check: "S12",
+        apply: acknowledged_more,
     },
     Corruption {
         name: "a settled order is read as open",
@@ -93,9 +137,19 @@ pub(super) const ALL: &[Corruption] = &[
         apply: read_back,
     },
     Corruption {
+        name: "the table has not what was read",
+        check: "S13",
+        apply: table_back,
+    },
+    Corruption {
         name: "an order twice",
         check: "S14",
         apply: order_twice,
+    },
+    Corruption {
+        name: "a payment twice",
+        check: "S14",
+        apply: payment_twice,
     },
     Corruption {
         name: "a message waits",
@@ -106,6 +160,11 @@ pub(super) const ALL: &[Corruption] = &[
         name: "an event is not published",
         check: "D5",
         apply: unpublished,
+    },
+    Corruption {
+        name: "a message was given up in silence",
+        check: "D5",
+        apply: dead_more,
     },
     Corruption {
         name: "an order stays open",
@@ -136,6 +195,11 @@ pub(super) const ALL: &[Corruption] = &[
         name: "a story was not told",
         check: "V2",
         apply: no_story,
+    },
+    Corruption {
+        name: "starts are left out",
+        check: "V7",
+        apply: leave_out,
     },
 ];
 
@@ -347,4 +411,9 @@ fn no_story(evidence: &mut Evidence, place: usize) -> bool {
         .history
         .retain(|did| did.story != story || story != crate::history::Story::Abandoned);
     true
+}
+
+fn leave_out(evidence: &mut Evidence, _: usize) -> bool {
+    evidence.plan.load.dropped = evidence.plan.load.offered;
+    evidence.plan.load.offered > 0
 }

@@ -3,7 +3,9 @@
 //! Each is a [`Source`] of its own, written by somebody else; where two disagree, one of them lies. A source that
 //! could not be read whole is missing, and every check that needs it knows nothing.
 
+mod about;
 mod gather;
+mod lines;
 mod names;
 mod read;
 mod rows;
@@ -19,6 +21,7 @@ use crate::faults::FaultRecord;
 use crate::plan::Plan;
 use contract::{OrderId, ProductId};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// A place that tells what happened, and the file that keeps it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -153,8 +156,8 @@ pub struct Evidence {
     pub plan: Plan,
     /// The sources that could not be read, and why.
     pub missing: BTreeMap<Source, String>,
-    /// The ids behind the numbers.
-    pub names: Names,
+    /// The ids behind the numbers; shared by copies.
+    pub names: Arc<Names>,
     /// Lines of orders.
     pub items: Vec<Item>,
     /// Steps of stocks.

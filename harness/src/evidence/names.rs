@@ -68,15 +68,36 @@ pub struct Ids {
 }
 
 impl Ids {
-    /// Room for `n` ids at once, instead of growing towards them.
+    /// Room for `n` ids more than there is room for now, instead of growing towards them.
     pub fn reserve(&mut self, n: usize) {
-        self.ids.reserve(n);
+        self.ids
+            .reserve_exact(self.ids.capacity() - self.ids.len() + n);
         let Self { ids, table, hasher } = self;
-        table.reserve(n, |at| hasher.hash_one(ids[*at as usize]));
+        table.reserve(ids.capacity() - table.len(), |at| {
+            hasher.hash_one(ids[*at as usize])
+        });
+    }
+
+    /// Drops what only new numbers need: a third of the memory. The next new number brings it back.
+    pub fn forget(&mut self) {
+        self.table = HashTable::new();
+    }
+
+    fn remember(&mut self) {
+        let Self { ids, table, hasher } = self;
+        table.reserve(ids.len(), |at| hasher.hash_one(ids[*at as usize]));
+        for (at, id) in (0_u32..).zip(ids.iter()) {
+            table.insert_unique(hasher.hash_one(id), at, |at| {
+                hasher.hash_one(ids[*at as usize])
+            });
+        }
     }
 
     /// The number of `id`, a new one if it was not seen before.
     pub fn number(&mut self, id: Uuid) -> u32 {
+        if self.table.len() < self.ids.len() {
+            self.remember();
+        }
         let Self { ids, table, hasher } = self;
         let entry = table.entry(
             hasher.hash_one(id),
@@ -94,6 +115,12 @@ impl Ids {
     /// The number of `id`, if it was seen.
     pub fn find(&self, id: Uuid) -> Option<u32> {
         let Self { ids, table, hasher } = self;
+        if table.len() < ids.len() {
+            return (0_u32..)
+                .zip(ids)
+                .find(|(_, other)| **other == id)
+                .map(|(at, _)| at);
+        }
         table
             .find(hasher.hash_one(id), |at| ids[*at as usize] == id)
             .copied()
@@ -125,8 +152,29 @@ pub struct Keys {
 }
 
 impl Keys {
+    /// Drops what only new numbers need. The next new number brings it back.
+    pub fn forget(&mut self) {
+        self.table = HashTable::new();
+    }
+
+    fn remember(&mut self) {
+        let Self {
+            text,
+            ends,
+            table,
+            hasher,
+        } = self;
+        for at in 0..u32::try_from(ends.len()).unwrap_or(u32::MAX) {
+            let hash = hasher.hash_one(slice(text, ends, at));
+            table.insert_unique(hash, at, |at| hasher.hash_one(slice(text, ends, *at)));
+        }
+    }
+
     /// The number of `key`, a new one if it was not seen before.
     pub fn number(&mut self, key: &str) -> KeyNo {
+        if self.table.len() < self.ends.len() {
+            self.remember();
+        }
         let hash = self.hasher.hash_one(key);
         if let Some(found) = self.table.find(hash, |at| self.text_of(*at) == key) {
             return KeyNo::at(*found);
@@ -187,6 +235,21 @@ pub struct Names {
 }
 
 impl Names {
+    /// Drops what only new numbers need. The next new number brings it back.
+    pub fn forget(&mut self) {
+        let Self {
+            orders,
+            products,
+            payments,
+            messages,
+            keys,
+        } = self;
+        [orders, products, payments, messages]
+            .into_iter()
+            .for_each(Ids::forget);
+        keys.forget();
+    }
+
     /// The number of an order.
     pub fn order(&mut self, id: Uuid) -> OrderNo {
         OrderNo(self.orders.number(id))
@@ -221,10 +284,16 @@ mod tests {
             assert_eq!(names.order(*id), *number);
             assert_eq!(names.orders.id(number.index()), *id);
         }
+        names.forget();
+        for (id, number) in ids.iter().zip(&numbers) {
+            assert_eq!(names.orders.find(*id), Some(number.0));
+            assert_eq!(names.order(*id), *number);
+        }
         assert_eq!(names.orders.len(), ids.len());
         assert_eq!(names.orders.find(Uuid::from_u128(9_999)), None);
         let (a, b) = (names.keys.number("a"), names.keys.number("bb"));
         assert_eq!((names.keys.key(a), names.keys.key(b)), ("a", "bb"));
+        names.keys.forget();
         assert_eq!(names.keys.number("bb"), b);
         assert_eq!(names.keys.key(KeyNo::NONE), "");
     }

@@ -1,19 +1,20 @@
 //! From JSON lines to rows.
 
+use super::lines::{DeadLine, InboxLine, LogLine, QueueLine, TapLine};
 use super::rows::{
     Act, Applied, ChargeRow, Created, DeadRow, Did, End, Item, OrderRow, PaymentRow,
 };
-use super::rows::{ProductRow, QueueRow, ReservationRow, Said, Service, Span, Step};
-use super::{Evidence, KeyNo, MessageNo, OrderNo, PaymentNo, ProductNo, Source};
+use super::rows::{ProductRow, QueueRow, ReservationRow, Said, Service, Span};
+use super::{Evidence, KeyNo, MessageNo, Names, OrderNo, ProductNo, Source};
 use crate::history::{Action, Operation, Outcome};
 use contract::http::{Charge, Order, Payment, Product, Reservation};
-use contract::{Cents, Event, EventType, Line, MessageId, ReservedLine};
+use contract::{Cents, Event, EventType, Line, MessageId};
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use std::borrow::Cow;
 use std::collections::hash_map::DefaultHasher;
 use std::fmt::Display;
 use std::hash::{Hash, Hasher};
+use std::sync::Arc;
 use uuid::Uuid;
 
 /// Reads sources, line by line, into evidence.
@@ -24,15 +25,67 @@ pub struct Reader {
     tapped: i64,
 }
 
-type Result<T, E = String> = std::result::Result<T, E>;
+pub(super) type Result<T, E = String> = std::result::Result<T, E>;
 
 impl Reader {
     /// The evidence that was read.
     pub fn finish(mut self) -> Evidence {
+        let due = |did: &Did| (did.due_us, did.start_us);
+        if !self.evidence.history.is_sorted_by_key(due) {
+            self.evidence.history.sort_by_key(due);
+        }
+        let queues = &self.evidence.queues;
+        let silent = Service::ALL
+            .into_iter()
+            .find(|service| !queues.contains_key(service));
+        if let Some(service) = silent {
+            self.miss(
+                Source::Queues,
+                format!("nothing is known of the queue of {}", service.as_str()),
+            );
+        }
+        self.names().forget();
         self.evidence
-            .history
-            .sort_by_key(|did| (did.due_us, did.start_us));
-        self.evidence
+    }
+
+    /// Room for the lines of a source at once, instead of growing towards them. Best called for all sources first.
+    pub fn reserve(&mut self, source: Source, lines: usize) {
+        let Evidence {
+            history,
+            orders,
+            reservations,
+            payments,
+            charges,
+            said,
+            tap,
+            applied,
+            steps,
+            ..
+        } = &mut self.evidence;
+        match source {
+            Source::History => more(history, lines),
+            Source::Orders => more(orders, lines),
+            Source::Reservations => {
+                more(reservations, lines);
+                more(steps, lines);
+            }
+            Source::Payments => more(payments, lines),
+            Source::Charges => more(charges, lines),
+            Source::LogOrders | Source::LogProducts | Source::LogPayments => more(said, lines),
+            Source::Tap => more(tap, lines),
+            Source::InboxOrders | Source::InboxProducts | Source::InboxPayments => {
+                more(applied, lines)
+            }
+            Source::Products | Source::Queues | Source::DeadLetters | Source::Faults => {}
+        }
+        match source {
+            Source::Orders => self.names().orders.reserve(lines),
+            Source::Payments => self.names().payments.reserve(lines),
+            Source::LogOrders | Source::LogProducts | Source::LogPayments => {
+                self.names().messages.reserve(lines)
+            }
+            _ => {}
+        }
     }
 
     /// What is read so far, to be added to.
@@ -58,6 +111,10 @@ impl Reader {
         if let Err(why) = self.line(source, line) {
             self.miss(source, format!("{} line {number}: {why}", source.file()));
         }
+    }
+
+    pub(super) fn names(&mut self) -> &mut Names {
+        Arc::make_mut(&mut self.evidence.names)
     }
 
     fn line(&mut self, source: Source, line: &str) -> Result<()> {
@@ -117,7 +174,7 @@ impl Reader {
         match outcome {
             Outcome::Created { product_id } => {
                 did.end = End::Ok;
-                product = self.evidence.names.product(product_id.0);
+                product = self.names().product(product_id.0);
             }
             Outcome::Ok {
                 order_id,
@@ -125,7 +182,7 @@ impl Reader {
                 version,
             } => {
                 did.end = End::Ok;
-                did.order = self.evidence.names.order(order_id.0);
+                did.order = self.names().order(order_id.0);
                 did.seen = Some(status);
                 did.version = count(version)?;
             }
@@ -147,7 +204,7 @@ impl Reader {
             Action::PlaceBadly { .. } => did.act = Act::PlaceBadly,
             Action::Read { order_id } => {
                 did.act = Act::Read;
-                did.order = self.evidence.names.order(order_id.0);
+                did.order = self.names().order(order_id.0);
             }
         }
         self.evidence.history.push(did);
@@ -156,7 +213,7 @@ impl Reader {
 
     fn order(&mut self, order: &Order) -> Result<()> {
         let row = OrderRow {
-            order: self.evidence.names.order(order.id.0),
+            order: self.names().order(order.id.0),
             status: order.status,
             reason: order.reason,
             version: count(order.version)?,
@@ -172,7 +229,7 @@ impl Reader {
 
     fn product(&mut self, product: &Product) -> Result<()> {
         let row = ProductRow {
-            product: self.evidence.names.product(product.id.0),
+            product: self.names().product(product.id.0),
             version: count(product.version)?,
             price: product.price_cents.get(),
             available: product.available,
@@ -184,9 +241,9 @@ impl Reader {
 
     fn reservation(&mut self, line: &Reservation) -> Result<()> {
         let row = ReservationRow {
-            order: self.evidence.names.order(line.order_id.0),
+            order: self.names().order(line.order_id.0),
             item: Item {
-                product: self.evidence.names.product(line.product_id.0),
+                product: self.names().product(line.product_id.0),
                 quantity: count(line.quantity.get())?,
             },
             status: line.status,
@@ -199,8 +256,8 @@ impl Reader {
 
     fn payment(&mut self, payment: &Payment) -> Result<()> {
         let row = PaymentRow {
-            payment: self.evidence.names.payment(payment.id.0),
-            order: self.evidence.names.order(payment.order_id.0),
+            payment: self.names().payment(payment.id.0),
+            order: self.names().order(payment.order_id.0),
             status: payment.status,
             reason: payment.reason,
             version: count(payment.version)?,
@@ -212,8 +269,8 @@ impl Reader {
 
     fn charge(&mut self, charge: &Charge) -> Result<()> {
         let row = ChargeRow {
-            payment: self.evidence.names.payment(charge.payment_id.0),
-            order: self.evidence.names.order(charge.order_id.0),
+            payment: self.names().payment(charge.payment_id.0),
+            order: self.names().order(charge.order_id.0),
             outcome: charge.outcome,
             amount: charge.amount_cents.get(),
             at_us: charge.at_us,
@@ -234,7 +291,7 @@ impl Reader {
             ));
         }
         let said = Said {
-            id: self.evidence.names.message(logged.id.0),
+            id: self.names().message(logged.id.0),
             cause: self.message(logged.cause),
             digest: digest(kind.as_str(), logged.subject, logged.cause, &logged.data),
             kind,
@@ -263,7 +320,7 @@ impl Reader {
         let message = &line.message;
         let kind = EventType::parse(&message.kind);
         let tapped = super::Tapped {
-            id: self.evidence.names.message(message.id.0),
+            id: self.names().message(message.id.0),
             digest: digest(
                 &message.kind,
                 message.subject,
@@ -278,8 +335,8 @@ impl Reader {
     }
 
     fn applied(&mut self, service: Service, line: &InboxLine) -> Result<()> {
-        let id = self.evidence.names.message(line.message_id.0);
-        let seen = count(line.seen)?;
+        let id = self.names().message(line.message_id.0);
+        let seen = u16::try_from(count(line.seen)?).unwrap_or(u16::MAX);
         self.evidence.applied.push(Applied { id, seen, service });
         Ok(())
     }
@@ -311,7 +368,7 @@ impl Reader {
     fn dead(&mut self, line: DeadLine) -> Result<()> {
         let service = Service::parse(&line.queue)
             .ok_or_else(|| format!("there is no service {:?}", line.queue))?;
-        let id = self.evidence.names.message(line.id.0);
+        let id = self.names().message(line.id.0);
         self.evidence.dead.push(DeadRow {
             id,
             service,
@@ -321,96 +378,10 @@ impl Reader {
         Ok(())
     }
 
-    fn about(&mut self, event: &Event) -> Result<About> {
-        let mut about = About {
-            order: self.evidence.names.order_of(event),
-            payment: PaymentNo::NONE,
-            lines: Span::default(),
-            reason: None,
-            amount: 0,
-        };
-        match event {
-            Event::OrderCreated(e) => about.lines = self.items(&e.items)?,
-            Event::OrderFinished(e) => about.amount = e.amount_cents.get(),
-            Event::OrderCanceled(e) => {
-                (about.amount, about.reason) = (e.amount_cents.get(), Some(e.reason))
-            }
-            Event::ReservationCreated(e) => {
-                about.lines = self.steps(&e.lines)?;
-                about.amount = e.amount_cents.get();
-            }
-            Event::ReservationFailed(e) => about.reason = Some(e.reason),
-            Event::ReservationConsumed(e) => about.amount = e.amount_cents.get(),
-            Event::ReservationCanceled(e) => {
-                about.lines = self.steps(&e.lines)?;
-                (about.amount, about.reason) = (e.amount_cents.get(), Some(e.reason));
-            }
-            Event::PaymentCreated(e) => {
-                about.payment = self.evidence.names.payment(e.payment_id.0);
-                about.amount = e.amount_cents.get();
-            }
-            Event::PaymentProcessed(e) => {
-                about.payment = self.evidence.names.payment(e.payment_id.0);
-                about.amount = e.amount_cents.get();
-            }
-            Event::PaymentFailed(e) => {
-                about.payment = self.evidence.names.payment(e.payment_id.0);
-                (about.amount, about.reason) = (e.amount_cents.get(), Some(e.reason));
-            }
-            Event::ProductCreated(e) => {
-                about.lines = self.stock_step(
-                    e.product_id.0,
-                    e.stock,
-                    e.version,
-                    e.price_cents.get(),
-                    e.stock,
-                )?;
-            }
-            Event::ProductRestocked(e) => {
-                about.lines =
-                    self.stock_step(e.product_id.0, e.quantity, e.version, 0, e.available_after)?;
-            }
-        }
-        Ok(about)
-    }
-
-    fn stock_step(
-        &mut self,
-        id: Uuid,
-        quantity: i64,
-        version: i64,
-        price: i64,
-        available_after: i64,
-    ) -> Result<Span> {
-        let product = self.evidence.names.product(id);
-        let step = Step {
-            product,
-            quantity: count(quantity)?,
-            version: count(version)?,
-            price,
-            available_after,
-        };
-        self.evidence.add_steps([step]).map_err(|why| why.0)
-    }
-
-    fn steps(&mut self, lines: &[ReservedLine]) -> Result<Span> {
-        let mut steps = Vec::with_capacity(lines.len());
-        for line in lines {
-            steps.push(Step {
-                product: self.evidence.names.product(line.product_id.0),
-                quantity: count(line.quantity.get())?,
-                version: count(line.product_version)?,
-                price: line.unit_price_cents.get(),
-                available_after: line.available_after,
-            });
-        }
-        self.evidence.add_steps(steps).map_err(|why| why.0)
-    }
-
-    fn items(&mut self, lines: &[Line]) -> Result<Span> {
+    pub(super) fn items(&mut self, lines: &[Line]) -> Result<Span> {
         let mut items = Vec::with_capacity(lines.len());
         for line in lines {
-            let product = self.evidence.names.product(line.product_id.0);
+            let product = self.names().product(line.product_id.0);
             items.push(Item {
                 product,
                 quantity: count(line.quantity.get())?,
@@ -420,82 +391,17 @@ impl Reader {
     }
 
     fn key(&mut self, key: Option<&str>) -> KeyNo {
-        key.map_or(KeyNo::NONE, |key| self.evidence.names.keys.number(key))
+        key.map_or(KeyNo::NONE, |key| self.names().keys.number(key))
     }
 
     fn message(&mut self, id: Option<MessageId>) -> MessageNo {
-        id.map_or(MessageNo::NONE, |id| self.evidence.names.message(id.0))
+        id.map_or(MessageNo::NONE, |id| self.names().message(id.0))
     }
 }
 
-/// What an event tells, apart from its envelope.
-struct About {
-    order: OrderNo,
-    payment: PaymentNo,
-    lines: Span,
-    reason: Option<contract::Reason>,
-    amount: i64,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct LogLine<'a> {
-    id: MessageId,
-    #[serde(rename = "type", borrow)]
-    kind: Cow<'a, str>,
-    version: i64,
-    subject: Uuid,
-    cause: Option<MessageId>,
-    #[serde(borrow)]
-    data: &'a RawValue,
-    time_us: i64,
-    published_at_us: Option<i64>,
-}
-
-#[derive(Deserialize)]
-struct TapLine<'a> {
-    seq: i64,
-    #[serde(borrow)]
-    message: Envelope<'a>,
-}
-
-#[derive(Deserialize)]
-struct Envelope<'a> {
-    id: MessageId,
-    #[serde(borrow)]
-    source: Cow<'a, str>,
-    #[serde(rename = "type", borrow)]
-    kind: Cow<'a, str>,
-    subject: Uuid,
-    causeid: Option<MessageId>,
-    #[serde(borrow)]
-    data: &'a RawValue,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct InboxLine {
-    message_id: MessageId,
-    seen: i64,
-}
-
-#[derive(Deserialize)]
-struct QueueLine<'a> {
-    #[serde(borrow)]
-    queue: Cow<'a, str>,
-    ready: u64,
-    unacked: u64,
-    retrying: u64,
-    dead: u64,
-    unpublished: u64,
-}
-
-#[derive(Deserialize)]
-struct DeadLine {
-    queue: String,
-    id: MessageId,
-    attempts: u32,
-    reason: String,
+/// Room for `lines` more than there is room for now.
+fn more<T>(rows: &mut Vec<T>, lines: usize) {
+    rows.reserve_exact(rows.capacity() - rows.len() + lines);
 }
 
 fn parse<'a, T: Deserialize<'a>>(line: &'a str) -> Result<T> {
@@ -507,7 +413,7 @@ fn event_type(kind: &str) -> Result<EventType> {
 }
 
 /// Versions, quantities and counts are never negative, and fewer than four billion.
-fn count(number: i64) -> Result<u32> {
+pub(super) fn count(number: i64) -> Result<u32> {
     u32::try_from(number).map_err(|_| format!("{number} is out of range"))
 }
 
@@ -522,23 +428,4 @@ fn digest(kind: &str, subject: Uuid, cause: Option<MessageId>, data: &RawValue) 
 
 fn text(error: impl Display) -> String {
     error.to_string()
-}
-
-impl super::Names {
-    /// The order that an event is about; none for those about products.
-    fn order_of(&mut self, event: &Event) -> OrderNo {
-        match event {
-            Event::ProductCreated(_) | Event::ProductRestocked(_) => OrderNo::NONE,
-            Event::OrderCreated(_)
-            | Event::OrderFinished(_)
-            | Event::OrderCanceled(_)
-            | Event::ReservationCreated(_)
-            | Event::ReservationFailed(_)
-            | Event::ReservationConsumed(_)
-            | Event::ReservationCanceled(_)
-            | Event::PaymentCreated(_)
-            | Event::PaymentProcessed(_)
-            | Event::PaymentFailed(_) => self.order(event.subject()),
-        }
-    }
 }

@@ -324,8 +324,8 @@ pub struct Tapped {
 pub struct Applied {
     /// Which.
     pub id: MessageNo,
-    /// How often it was delivered.
-    pub seen: u32,
+    /// How often it was delivered; 65 535 stands for more.
+    pub seen: u16,
     /// The service.
     pub service: Service,
 }

@@ -3,6 +3,7 @@
 use super::{ChargeRow, Did, Evidence, Item, MessageNo, OrderNo, OrderRow, PaymentRow, ProductNo};
 use super::{ReservationRow, Said, Step};
 use contract::EventType;
+use std::collections::HashMap;
 use std::ops::Deref;
 
 /// Which rows belong to which number: counted, summed up, filled in.
@@ -37,6 +38,18 @@ impl Rows {
         Self { ends, rows }
     }
 
+    /// Sorts the rows of each group; those with the same key keep their order.
+    fn sort_each<K: Ord>(&mut self, key: impl Fn(u32) -> K) {
+        let mut begin = 0;
+        for end in &self.ends {
+            let rows = &mut self.rows[begin..*end as usize];
+            if !rows.is_sorted_by_key(|at| key(*at)) {
+                rows.sort_by_key(|at| key(*at));
+            }
+            begin = *end as usize;
+        }
+    }
+
     /// The rows of a group, in the order of the list.
     pub fn of(&self, group: usize) -> &[u32] {
         let Some(end) = self.ends.get(group) else {
@@ -44,6 +57,47 @@ impl Rows {
         };
         let begin = group.checked_sub(1).map_or(0, |before| self.ends[before]);
         &self.rows[begin as usize..*end as usize]
+    }
+}
+
+/// Which events have which id: mostly one, so that the others have a list of their own.
+#[derive(Debug, Default)]
+struct Logged {
+    first: Vec<u32>,
+    more: HashMap<MessageNo, Vec<u32>>,
+}
+
+impl Logged {
+    const NOWHERE: u32 = u32::MAX;
+
+    fn new(messages: usize, list: &[Said]) -> Self {
+        let mut logged = Self {
+            first: vec![Self::NOWHERE; messages],
+            more: HashMap::new(),
+        };
+        for (at, said) in (0_u32..).zip(list).filter(|(_, said)| said.id.is_some()) {
+            let first = &mut logged.first[said.id.index()];
+            if *first == Self::NOWHERE {
+                *first = at;
+            } else {
+                logged.more.entry(said.id).or_default().push(at);
+            }
+        }
+        logged
+    }
+
+    /// The first event with this id, and all others.
+    fn of(&self, id: MessageNo) -> (Option<&u32>, &[u32]) {
+        let first = self
+            .first
+            .get(id.index())
+            .filter(|at| **at != Self::NOWHERE);
+        let more = if self.more.is_empty() {
+            None
+        } else {
+            self.more.get(&id)
+        };
+        (first, more.map_or(&[], Vec::as_slice))
     }
 }
 
@@ -56,7 +110,7 @@ pub struct View<'e> {
     payments: Rows,
     charges: Rows,
     said: Rows,
-    logged: Rows,
+    logged: Logged,
     did: Rows,
     stock: Vec<StockStep>,
     stock_of: Rows,
@@ -86,7 +140,7 @@ impl<'e> View<'e> {
         let orders = evidence.names.orders.len();
         let messages = evidence.names.messages.len();
         let order = |order: OrderNo| order.some().map(OrderNo::index);
-        let stock = stock(evidence);
+        let (stock, stock_of) = stock(evidence);
         Self {
             evidence,
             orders: Rows::group(orders, &evidence.orders, |row| order(row.order)),
@@ -94,14 +148,10 @@ impl<'e> View<'e> {
             payments: Rows::group(orders, &evidence.payments, |row| order(row.order)),
             charges: Rows::group(orders, &evidence.charges, |row| order(row.order)),
             said: Rows::group(orders, &evidence.said, |row| order(row.order)),
-            logged: Rows::group(messages, &evidence.said, |row| {
-                row.id.some().map(MessageNo::index)
-            }),
+            logged: Logged::new(messages, &evidence.said),
             did: Rows::group(orders, &evidence.history, |row| order(row.order)),
             prices: prices(evidence),
-            stock_of: Rows::group(evidence.names.products.len(), &stock, |at| {
-                Some(evidence.steps[at.step as usize].product.index())
-            }),
+            stock_of,
             stock,
         }
     }
@@ -154,8 +204,11 @@ impl<'e> View<'e> {
 
     /// The logged events with this id: one, or something is wrong.
     pub fn logged(&self, id: MessageNo) -> impl Iterator<Item = &'e Said> + Clone {
-        let rows = id.some().map_or(&[][..], |id| self.logged.of(id.index()));
-        pick(&self.evidence.said, rows)
+        let (first, more) = id.some().map_or((None, &[][..]), |id| self.logged.of(id));
+        first
+            .into_iter()
+            .chain(more)
+            .map(|row| &self.evidence.said[*row as usize])
     }
 
     /// The steps of a product's stock, each with the event that tells of it, by version.
@@ -198,23 +251,29 @@ impl<'e> View<'e> {
     }
 }
 
-/// Every step of every stock, by version within a product.
-fn stock(evidence: &Evidence) -> Vec<StockStep> {
-    let mut stock = Vec::new();
+/// Every step of every stock, and those of each product by version.
+fn stock(evidence: &Evidence) -> (Vec<StockStep>, Rows) {
+    let mut stock = Vec::with_capacity(evidence.steps.len());
     for (said, event) in (0_u32..).zip(&evidence.said) {
-        if event.kind == EventType::OrderCreated {
-            continue;
-        }
-        for step in event.lines.range() {
+        // The lines of an order are no steps.
+        let is_step = event.kind != EventType::OrderCreated;
+        for step in event
+            .lines
+            .range()
+            .filter(|step| is_step && *step < evidence.steps.len())
+        {
             stock.push(StockStep {
                 said,
                 step: u32::try_from(step).unwrap_or(u32::MAX),
             });
         }
     }
-    stock.retain(|at| (at.step as usize) < evidence.steps.len());
-    stock.sort_by_key(|at| evidence.steps[at.step as usize].version);
-    stock
+    let step = |at: &StockStep| &evidence.steps[at.step as usize];
+    let mut rows = Rows::group(evidence.names.products.len(), &stock, |at| {
+        Some(step(at).product.index())
+    });
+    rows.sort_each(|at| step(&stock[at as usize]).version);
+    (stock, rows)
 }
 
 fn prices(evidence: &Evidence) -> Vec<Option<i64>> {

@@ -1,0 +1,574 @@
+//! A slow, literal checker: each function is a sentence of the list of checks, written with loops over everything
+//! and without a look at how the fast ones do it.
+
+use crate::told::{Asked, Event, Order, Step, Told, Units};
+use contract::http::{ChargeOutcome, OrderStatus, PaymentStatus, ReservationStatus};
+use contract::{EventType, MINIMUM_CENTS, Reason};
+use harness::evidence::{Act, End, Service};
+use std::collections::{BTreeMap, BTreeSet};
+use uuid::Uuid;
+
+/// What is wrong, one sentence each.
+pub type Wrong = Vec<String>;
+
+/// The checks that this one knows.
+pub const KNOWN: [(&str, fn(&Told) -> Wrong); 14] = [
+    ("S1", agreement),
+    ("S2", conserved),
+    ("S3", oversold),
+    ("S4", once),
+    ("S5", price_rule),
+    ("S6", origin),
+    ("S7", steps),
+    ("S8", crate::folded::fold),
+    ("S9", money),
+    ("S10", amounts),
+    ("S11", keys),
+    ("S12", durable),
+    ("S13", session),
+    ("S14", ids),
+];
+
+/// Every order that the tables or the logs name.
+pub fn orders(told: &Told) -> BTreeSet<Uuid> {
+    let rows = told.orders.iter().map(|row| row.id);
+    let reserved = told.reservations.iter().map(|row| row.order);
+    let paid = told.payments.iter().map(|row| row.order);
+    let said = told.log.iter().filter_map(|event| event.order);
+    rows.chain(reserved).chain(paid).chain(said).collect()
+}
+
+/// (O, R, P) is finished/consumed/processed, canceled/none/none or canceled/canceled/failed.
+fn agreement(told: &Told) -> Wrong {
+    let mut wrong = Wrong::new();
+    for id in orders(told) {
+        let o: Vec<&str> = told
+            .orders
+            .iter()
+            .filter(|row| row.id == id)
+            .map(|row| row.status.as_str())
+            .collect();
+        let r: BTreeSet<&str> = told
+            .reservations
+            .iter()
+            .filter(|row| row.order == id)
+            .map(|row| row.status.as_str())
+            .collect();
+        let p: Vec<&str> = told
+            .payments
+            .iter()
+            .filter(|row| row.order == id)
+            .map(|row| row.status.as_str())
+            .collect();
+        if o.is_empty() && r.is_empty() && p.is_empty() {
+            continue;
+        }
+        let r: Vec<&str> = r.into_iter().collect();
+        let is_one_of = |o: &str| {
+            (o == "finished" && r == ["consumed"] && p == ["processed"])
+                || (o == "canceled" && r.is_empty() && p.is_empty())
+                || (o == "canceled" && r == ["canceled"] && p == ["failed"])
+        };
+        if o.is_empty() || !o.into_iter().all(is_one_of) {
+            wrong.push(format!("{id}"));
+        }
+    }
+    wrong
+}
+
+/// The steps of a product's stock, by version.
+pub fn steps_of(told: &Told, product: Uuid) -> Vec<(EventType, Step)> {
+    let mut steps = Vec::new();
+    for event in &told.log {
+        for step in event.steps.iter().filter(|step| step.product == product) {
+            steps.push((event.kind, *step));
+        }
+    }
+    steps.sort_by_key(|(_, step)| step.version);
+    steps
+}
+
+/// Per product: available + Σq(created) + Σq(consumed) = initial + Σ restock, at the end and at every step of L.
+fn conserved(told: &Told) -> Wrong {
+    let mut wrong = Wrong::new();
+    for product in &told.products {
+        let mut held = 0;
+        for row in told
+            .reservations
+            .iter()
+            .filter(|row| row.units.0 == product.id)
+        {
+            if row.status != ReservationStatus::Canceled {
+                held += i64::from(row.units.1);
+            }
+        }
+        let asked = told
+            .offered
+            .iter()
+            .rev()
+            .find(|offered| offered.product == Some(product.id));
+        let (mut initial, mut restocked, mut out) = (0, 0, 0);
+        for (kind, step) in steps_of(told, product.id) {
+            let quantity = i64::from(step.quantity);
+            match kind {
+                EventType::ProductCreated => initial += quantity,
+                EventType::ProductRestocked => restocked += quantity,
+                EventType::ReservationCreated => out += quantity,
+                _ => out -= quantity,
+            }
+            if kind == EventType::ProductCreated
+                && asked.is_some_and(|asked| asked.stock != step.after)
+            {
+                wrong.push(format!("{} did not begin as it was asked for", product.id));
+            }
+            if step.after + out != initial + restocked {
+                wrong.push(format!("{} at version {}", product.id, step.version));
+            }
+        }
+        if product.available + held != product.received || product.received != initial + restocked {
+            wrong.push(format!("{} at the end", product.id));
+        }
+    }
+    for row in &told.reservations {
+        let is_held = row.status != ReservationStatus::Canceled && row.units.1 > 0;
+        if is_held
+            && !told
+                .products
+                .iter()
+                .any(|product| product.id == row.units.0)
+        {
+            wrong.push(format!("{} is reserved and no product", row.units.0));
+        }
+    }
+    wrong
+}
+
+/// 0 ≤ available at every step; never more given than came in.
+fn oversold(told: &Told) -> Wrong {
+    let mut wrong = Wrong::new();
+    for product in &told.products {
+        let (mut came, mut given) = (0, 0);
+        for (kind, step) in steps_of(told, product.id) {
+            let quantity = i64::from(step.quantity);
+            match kind {
+                EventType::ProductCreated | EventType::ProductRestocked => came += quantity,
+                EventType::ReservationCreated => given += quantity,
+                _ => given -= quantity,
+            }
+            if step.after < 0 || given > came {
+                wrong.push(format!("{} at version {}", product.id, step.version));
+            }
+        }
+        if product.available < 0 {
+            wrong.push(format!("{} at the end", product.id));
+        }
+    }
+    wrong
+}
+
+/// Per order each transition at most once; per message each consumer at most one effect.
+fn once(told: &Told) -> Wrong {
+    let mut wrong = Wrong::new();
+    for (n, event) in told.log.iter().enumerate() {
+        for other in told.log.iter().skip(n + 1) {
+            if event.order.is_some() && event.order == other.order && event.kind == other.kind {
+                wrong.push(format!("{} twice", event.kind.as_str()));
+            }
+            if event.cause.is_some() && event.cause == other.cause && event.service == other.service
+            {
+                wrong.push(format!(
+                    "{} and {} have one cause",
+                    event.kind.as_str(),
+                    other.kind.as_str()
+                ));
+            }
+        }
+    }
+    wrong
+}
+
+/// What the catalogue says of a price: its creator before the table.
+fn price(told: &Told, product: Uuid) -> Option<i64> {
+    let offered = told
+        .offered
+        .iter()
+        .rev()
+        .find(|offered| offered.product == Some(product))
+        .map(|row| row.price);
+    let row = told
+        .products
+        .iter()
+        .rev()
+        .find(|row| row.id == product)
+        .map(|row| row.price);
+    offered.or(row)
+}
+
+/// P = failed ⇔ c < 100, unless the provider declined; and the reason says which of the two it was.
+fn price_rule(told: &Told) -> Wrong {
+    let mut wrong = Wrong::new();
+    for payment in told
+        .payments
+        .iter()
+        .filter(|payment| payment.status != PaymentStatus::Created)
+    {
+        let mut c = Some(0);
+        match told.orders.iter().find(|order| order.id == payment.order) {
+            Some(order) => {
+                for (product, units) in &order.items {
+                    c = c.and_then(|sum: i64| {
+                        Some(sum + price(told, *product)? * i64::from(*units))
+                    });
+                }
+            }
+            None => c = None,
+        }
+        let c = c.unwrap_or(payment.amount);
+        let is_declined = told.charges.iter().any(|charge| {
+            charge.outcome == ChargeOutcome::Declined
+                && charge.payment == payment.id
+                && charge.order == payment.order
+        });
+        let is_right = match payment.reason {
+            None => payment.status == PaymentStatus::Processed && c >= MINIMUM_CENTS,
+            Some(Reason::UnderMinimum) => {
+                payment.status == PaymentStatus::Failed && c < MINIMUM_CENTS
+            }
+            Some(Reason::Declined) => payment.status == PaymentStatus::Failed && is_declined,
+            Some(_) => false,
+        };
+        if !is_right {
+            wrong.push(format!(
+                "{} is {} for {c}",
+                payment.id,
+                payment.status.as_str()
+            ));
+        }
+    }
+    wrong
+}
+
+/// Each R and P has an O; each O was asked for by a client who was not refused, once; each acknowledged O exists.
+fn origin(told: &Told) -> Wrong {
+    let mut wrong = Wrong::new();
+    let exists = |id: Uuid| told.orders.iter().any(|order| order.id == id);
+    for row in told.reservations.iter().filter(|row| !exists(row.order)) {
+        wrong.push(format!("a reservation of {}", row.order));
+    }
+    for row in told.payments.iter().filter(|row| !exists(row.order)) {
+        wrong.push(format!("a payment of {}", row.order));
+    }
+    for asked in told
+        .history
+        .iter()
+        .filter(|asked| asked.act == Act::Place && asked.end == End::Ok)
+    {
+        if asked.order.is_some_and(|order| !exists(order)) {
+            wrong.push(format!("{:?} was acknowledged", asked.order));
+        }
+    }
+    for (n, order) in told.orders.iter().enumerate() {
+        let asks = |asked: &Asked| {
+            asked.act == Act::Place && asked.end != End::Refused && asked.key == order.key
+        };
+        let was_asked = order.key.is_some() && told.history.iter().any(asks);
+        if order.created_us >= told.began_us && !was_asked {
+            wrong.push(format!("{} was not asked for", order.id));
+        }
+        if order.key.is_some()
+            && told
+                .orders
+                .iter()
+                .skip(n + 1)
+                .any(|other| other.key == order.key)
+        {
+            wrong.push(format!("{} is not the only one of its key", order.id));
+        }
+    }
+    wrong
+}
+
+/// Every step of L is an edge of what it changes, in the log of whoever may say it; an end has no successor.
+fn steps(told: &Told) -> Wrong {
+    let mut wrong = Wrong::new();
+    for order in orders(told) {
+        for service in Service::ALL {
+            let mut events: Vec<&Event> = told
+                .log
+                .iter()
+                .filter(|event| event.order == Some(order) && event.service == service)
+                .collect();
+            events.sort_by_key(|event| (event.version, event.time_us));
+            let mut before = "nothing";
+            for event in events {
+                let kind = event.kind.as_str();
+                let is_edge = [
+                    ("orders", "nothing", "order.created"),
+                    ("orders", "order.created", "order.finished"),
+                    ("orders", "order.created", "order.canceled"),
+                    ("products", "nothing", "reservation.created"),
+                    ("products", "nothing", "reservation.failed"),
+                    ("products", "reservation.created", "reservation.consumed"),
+                    ("products", "reservation.created", "reservation.canceled"),
+                    ("payments", "nothing", "payment.created"),
+                    ("payments", "payment.created", "payment.processed"),
+                    ("payments", "payment.created", "payment.failed"),
+                ]
+                .contains(&(service.as_str(), before, kind));
+                if is_edge {
+                    before = kind;
+                } else {
+                    wrong.push(format!(
+                        "{kind} after {before} in the log of {}",
+                        service.as_str()
+                    ));
+                }
+            }
+        }
+    }
+    wrong
+}
+
+/// Σ processed = Σ finished amounts; exactly one charge per processed payment, of its amount and its order, none for
+/// any other.
+fn money(told: &Told) -> Wrong {
+    let mut wrong = Wrong::new();
+    for payment in &told.payments {
+        let taken = told.charges.iter().filter(|charge| {
+            charge.payment == payment.id
+                && charge.order == payment.order
+                && charge.outcome == ChargeOutcome::Charged
+        });
+        let amounts: Vec<i64> = taken.map(|charge| charge.amount).collect();
+        let due = if payment.status == PaymentStatus::Processed {
+            vec![payment.amount]
+        } else {
+            Vec::new()
+        };
+        if amounts != due {
+            wrong.push(format!(
+                "{} was charged {amounts:?}, due is {due:?}",
+                payment.id
+            ));
+        }
+    }
+    for charge in told
+        .charges
+        .iter()
+        .filter(|charge| charge.outcome == ChargeOutcome::Charged)
+    {
+        if !told
+            .payments
+            .iter()
+            .any(|payment| payment.id == charge.payment && payment.order == charge.order)
+        {
+            wrong.push(format!(
+                "a charge for {}, which is no payment",
+                charge.payment
+            ));
+        }
+    }
+    for id in orders(told) {
+        let paid = told
+            .payments
+            .iter()
+            .filter(|row| row.order == id && row.status == PaymentStatus::Processed);
+        let paid: Vec<i64> = paid.map(|row| row.amount).collect();
+        let order = told.orders.iter().find(|order| order.id == id);
+        let finished = order.filter(|order| order.status == OrderStatus::Finished);
+        let due = finished.map(|order| order.amount.unwrap_or(0));
+        if paid.iter().sum::<i64>() != due.unwrap_or(0) || paid.is_empty() != due.is_none() {
+            wrong.push(format!("{id} paid {paid:?}, due is {due:?}"));
+        }
+    }
+    wrong
+}
+
+fn sorted(mut units: Vec<Units>) -> Vec<Units> {
+    units.sort_unstable();
+    units
+}
+
+/// q and c are equal in order, reservation, payment and every event, and come from the catalogue.
+fn amounts(told: &Told) -> Wrong {
+    let mut wrong = Wrong::new();
+    for id in orders(told) {
+        let order: Option<&Order> = told.orders.iter().find(|order| order.id == id);
+        let said: Vec<&Event> = told
+            .log
+            .iter()
+            .filter(|event| event.order == Some(id))
+            .collect();
+        if order.is_none() && said.is_empty() {
+            continue;
+        }
+        let mut q: Vec<Vec<Units>> = order
+            .iter()
+            .map(|order| sorted(order.items.clone()))
+            .collect();
+        let mut c: Vec<i64> = order.iter().filter_map(|order| order.amount).collect();
+        let rows: Vec<_> = told
+            .reservations
+            .iter()
+            .filter(|row| row.order == id)
+            .collect();
+        if !rows.is_empty() {
+            q.push(sorted(rows.iter().map(|row| row.units).collect()));
+            c.push(
+                rows.iter()
+                    .map(|row| row.price * i64::from(row.units.1))
+                    .sum(),
+            );
+        }
+        c.extend(
+            told.payments
+                .iter()
+                .filter(|row| row.order == id)
+                .map(|row| row.amount),
+        );
+        for event in &said {
+            match event.kind {
+                EventType::OrderCreated => q.push(sorted(event.items.clone())),
+                EventType::ReservationFailed => {}
+                EventType::ReservationCreated | EventType::ReservationCanceled => {
+                    q.push(sorted(
+                        event
+                            .steps
+                            .iter()
+                            .map(|step| (step.product, step.quantity))
+                            .collect(),
+                    ));
+                    c.push(event.amount);
+                    c.push(
+                        event
+                            .steps
+                            .iter()
+                            .map(|step| step.price * i64::from(step.quantity))
+                            .sum(),
+                    );
+                    let is_off = |step: &Step| {
+                        price(told, step.product).is_some_and(|price| price != step.price)
+                    };
+                    if event.steps.iter().any(is_off) {
+                        wrong.push(format!("{id} has a price that is not in the catalogue"));
+                    }
+                }
+                _ => c.push(event.amount),
+            }
+        }
+        if !said
+            .iter()
+            .any(|event| event.kind == EventType::ReservationCreated)
+        {
+            c.push(0);
+        }
+        if q.iter().any(|other| *other != q[0]) || c.iter().any(|other| *other != c[0]) {
+            wrong.push(format!("{id}: {q:?} {c:?}"));
+        }
+    }
+    wrong
+}
+
+/// Same key and body: same order; same key, other body: refused.
+fn keys(told: &Told) -> Wrong {
+    let mut wrong = Wrong::new();
+    let placed: Vec<&Asked> = told
+        .history
+        .iter()
+        .filter(|asked| asked.act == Act::Place && asked.key.is_some())
+        .collect();
+    for one in placed.iter().filter(|asked| asked.end == End::Ok) {
+        for other in placed.iter().filter(|other| other.key == one.key) {
+            let is_same = other.items == one.items;
+            let is_wrong = match other.end {
+                End::Ok => !is_same || other.order != one.order,
+                // 422 is the answer to another body.
+                End::Refused => is_same && other.status == 422,
+                End::Unknown => false,
+            };
+            if is_wrong {
+                wrong.push(format!("{:?}", one.key));
+            }
+        }
+    }
+    wrong
+}
+
+/// A client got 201 ⇒ the order exists at the end, with what was asked for.
+fn durable(told: &Told) -> Wrong {
+    let mut wrong = Wrong::new();
+    for asked in told
+        .history
+        .iter()
+        .filter(|asked| asked.act == Act::Place && asked.end == End::Ok)
+    {
+        let order = told
+            .orders
+            .iter()
+            .find(|order| Some(order.id) == asked.order);
+        if order.is_none_or(|order| order.items != asked.items) {
+            wrong.push(format!("{:?}", asked.order));
+        }
+    }
+    wrong
+}
+
+/// No client sees a settled order change, or a version go back; not even in the table at the end.
+fn session(told: &Told) -> Wrong {
+    let mut wrong = Wrong::new();
+    let answers: Vec<&Asked> = told
+        .history
+        .iter()
+        .filter(|asked| asked.end == End::Ok && asked.order.is_some())
+        .collect();
+    let is_back = |one: &Asked, version: u32, status: Option<OrderStatus>| {
+        one.version > version
+            || (one.seen.is_some_and(OrderStatus::is_settled) && one.seen != status)
+    };
+    for one in &answers {
+        let same = |other: &&&Asked| other.order == one.order && other.act == Act::Read;
+        for read in answers
+            .iter()
+            .filter(same)
+            .filter(|read| one.end_us <= read.start_us)
+        {
+            if is_back(one, read.version, read.seen) {
+                wrong.push(format!("{:?} went back", one.order));
+            }
+        }
+        let was_read = answers.iter().any(|other| same(&other));
+        let row = told
+            .orders
+            .iter()
+            .find(|order| Some(order.id) == one.order && was_read);
+        if row.is_some_and(|row| is_back(one, row.version, Some(row.status))) {
+            wrong.push(format!("{:?} is not what was seen", one.order));
+        }
+    }
+    wrong
+}
+
+/// Event, order and payment ids are unique; equal id ⇒ equal payload.
+fn ids(told: &Told) -> Wrong {
+    let mut wrong = Wrong::new();
+    let mut payloads: BTreeMap<Uuid, (EventType, u32)> = BTreeMap::new();
+    let mut events = BTreeSet::new();
+    for event in &told.log {
+        if !events.insert(event.id) {
+            wrong.push(format!("event {}", event.id));
+        }
+        payloads.insert(event.id, (event.kind, event.digest));
+    }
+    for carried in &told.tap {
+        let payload = (carried.kind, carried.digest);
+        if *payloads.entry(carried.id).or_insert(payload) != payload {
+            wrong.push(format!("message {}", carried.id));
+        }
+    }
+    let orders: BTreeSet<Uuid> = told.orders.iter().map(|order| order.id).collect();
+    let payments: BTreeSet<Uuid> = told.payments.iter().map(|payment| payment.id).collect();
+    if orders.len() < told.orders.len() || payments.len() < told.payments.len() {
+        wrong.push("an order or a payment".to_owned());
+    }
+    wrong
+}
