@@ -7,6 +7,10 @@
 //!   cargo bench -p harness --bench check -- --orders 50000   judges as many
 #![allow(clippy::cast_precision_loss, reason = "figures for people")]
 
+#[path = "../tests/checks/clients.rs"]
+mod clients;
+#[path = "../tests/checks/open.rs"]
+mod open;
 #[path = "../tests/checks/recorded.rs"]
 mod recorded;
 #[path = "../tests/checks/saga.rs"]

@@ -83,6 +83,11 @@ pub enum Class {
     Harness,
 }
 
+/// Says from the plan whether a check is due; if not, why not.
+pub type Rule = fn(&Plan) -> Result<(), &'static str>;
+
+type Judge = fn(&View<'_>) -> Tally;
+
 /// A check with its promise and its function.
 pub struct Check {
     /// Its short name: `S1`.
@@ -96,8 +101,8 @@ pub struct Check {
     /// The sources without which it knows nothing.
     pub needs: &'static [Source],
     /// Whether it is due, from the plan; if not, why not.
-    pub due: fn(&Plan) -> Result<(), &'static str>,
-    judge: fn(&View<'_>) -> Tally,
+    pub due: Rule,
+    judge: Judge,
 }
 
 /// What one check found.

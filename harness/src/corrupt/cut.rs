@@ -101,10 +101,12 @@ fn choose(whole: &Evidence, orders: usize) -> Part {
         let key = did.key.some().map(KeyNo::index);
         let order = did.order.some().or_else(|| of_key[key?].some());
         if *times <= of_each {
-            order
-                .into_iter()
-                .for_each(|order| part.orders[order.index()] = true);
-            key.into_iter().for_each(|key| part.keys[key] = true);
+            if let Some(order) = order {
+                part.orders[order.index()] = true;
+            }
+            if let Some(key) = key {
+                part.keys[key] = true;
+            }
         }
     }
     let dead = whole.dead.iter().filter_map(|dead| {

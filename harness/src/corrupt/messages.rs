@@ -194,7 +194,9 @@ fn unit_less(evidence: &mut Evidence, place: usize) -> bool {
     let lines =
         choose(&mut evidence.said, place, is(EventType::ReservationCreated)).map(|said| said.lines);
     let step = lines.and_then(|lines| evidence.steps.get_mut(lines.range().start));
-    step.map(|step| step.quantity -= 1).is_some()
+    step.filter(|step| step.quantity > 0)
+        .map(|step| step.quantity -= 1)
+        .is_some()
 }
 
 fn same_id(evidence: &mut Evidence, place: usize) -> bool {

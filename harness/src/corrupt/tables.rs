@@ -222,7 +222,7 @@ fn more_stock(evidence: &mut Evidence, place: usize) -> bool {
 
 fn sold_less(evidence: &mut Evidence, place: usize) -> bool {
     let row = choose(&mut evidence.reservations, place, |row| {
-        row.status == ReservationStatus::Consumed
+        row.status == ReservationStatus::Consumed && row.item.quantity > 0
     });
     row.map(|row| row.item.quantity -= 1).is_some()
 }

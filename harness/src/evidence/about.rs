@@ -28,7 +28,7 @@ impl Reader {
             Event::OrderCreated(e) => about.lines = self.items(&e.items)?,
             Event::OrderFinished(e) => about.amount = e.amount_cents.get(),
             Event::OrderCanceled(e) => {
-                (about.amount, about.reason) = (e.amount_cents.get(), Some(e.reason))
+                (about.amount, about.reason) = (e.amount_cents.get(), Some(e.reason));
             }
             Event::ReservationCreated(e) => {
                 about.lines = self.steps(&e.lines)?;

@@ -74,7 +74,7 @@ impl Reader {
             Source::LogOrders | Source::LogProducts | Source::LogPayments => more(said, lines),
             Source::Tap => more(tap, lines),
             Source::InboxOrders | Source::InboxProducts | Source::InboxPayments => {
-                more(applied, lines)
+                more(applied, lines);
             }
             Source::Products | Source::Queues | Source::DeadLetters | Source::Faults => {}
         }
@@ -82,7 +82,7 @@ impl Reader {
             Source::Orders => self.names().orders.reserve(lines),
             Source::Payments => self.names().payments.reserve(lines),
             Source::LogOrders | Source::LogProducts | Source::LogPayments => {
-                self.names().messages.reserve(lines)
+                self.names().messages.reserve(lines);
             }
             _ => {}
         }
@@ -124,7 +124,10 @@ impl Reader {
             Source::Products => self.product(&parse(line)?),
             Source::Reservations => self.reservation(&parse(line)?),
             Source::Payments => self.payment(&parse(line)?),
-            Source::Charges => self.charge(&parse(line)?),
+            Source::Charges => {
+                self.charge(&parse(line)?);
+                Ok(())
+            }
             Source::LogOrders => self.event(Service::Orders, &parse(line)?),
             Source::LogProducts => self.event(Service::Products, &parse(line)?),
             Source::LogPayments => self.event(Service::Payments, &parse(line)?),
@@ -267,7 +270,7 @@ impl Reader {
         Ok(())
     }
 
-    fn charge(&mut self, charge: &Charge) -> Result<()> {
+    fn charge(&mut self, charge: &Charge) {
         let row = ChargeRow {
             payment: self.names().payment(charge.payment_id.0),
             order: self.names().order(charge.order_id.0),
@@ -276,7 +279,6 @@ impl Reader {
             at_us: charge.at_us,
         };
         self.evidence.charges.push(row);
-        Ok(())
     }
 
     fn event(&mut self, service: Service, logged: &LogLine<'_>) -> Result<()> {
@@ -293,7 +295,7 @@ impl Reader {
         let said = Said {
             id: self.names().message(logged.id.0),
             cause: self.message(logged.cause),
-            digest: digest(kind.as_str(), logged.subject, logged.cause, &logged.data),
+            digest: digest(kind.as_str(), logged.subject, logged.cause, logged.data),
             kind,
             service,
             version: count(logged.version)?,
@@ -325,7 +327,7 @@ impl Reader {
                 &message.kind,
                 message.subject,
                 message.causeid,
-                &message.data,
+                message.data,
             ),
             kind,
             source: Service::parse(&message.source),

@@ -1,6 +1,6 @@
 //! The slow checker on what the logs give when they are folded, and on messages.
 
-use crate::reference::{Wrong, orders, steps_of};
+use crate::reference::{Known, Wrong, orders, steps_of};
 use crate::told::{Event, Told, Units};
 use contract::http::{OrderStatus, PaymentStatus, ReservationStatus};
 use contract::{EventType, Reason};
@@ -8,7 +8,7 @@ use harness::evidence::Service;
 use uuid::Uuid;
 
 /// The checks of messages and of liveness.
-pub const KNOWN: [(&str, fn(&Told) -> Wrong); 9] = [
+pub const KNOWN: [Known; 9] = [
     ("D1", published),
     ("D2", committed),
     ("D3", none_lost),
@@ -20,10 +20,13 @@ pub const KNOWN: [(&str, fn(&Told) -> Wrong); 9] = [
     ("L2", empty),
 ];
 
+/// Status, version, reason and amount.
+type Settled = (OrderStatus, u32, Option<Reason>, Option<i64>);
+
 /// What an order, its reservation and its payment are when their events are played.
 #[derive(Default, PartialEq, Debug)]
 struct Played {
-    order: Vec<(OrderStatus, u32, Option<Reason>, Option<i64>, Vec<Units>)>,
+    order: Vec<(Settled, Vec<Units>)>,
     lines: Vec<(Uuid, u32, i64, ReservationStatus, u32)>,
     payment: Vec<(Uuid, PaymentStatus, u32, Option<Reason>, i64)>,
 }
@@ -32,8 +35,7 @@ impl Played {
     fn play(&mut self, event: &Event) {
         let settle = |order: &mut Self, status| {
             for row in &mut order.order {
-                (row.0, row.1, row.2, row.3) =
-                    (status, event.version, event.reason, Some(event.amount));
+                row.0 = (status, event.version, event.reason, Some(event.amount));
             }
         };
         let end = |order: &mut Self, status| {
@@ -47,13 +49,8 @@ impl Played {
         };
         match event.kind {
             EventType::OrderCreated => {
-                let row = (
-                    OrderStatus::Created,
-                    event.version,
-                    event.reason,
-                    None,
-                    event.items.clone(),
-                );
+                let created = (OrderStatus::Created, event.version, event.reason, None);
+                let row = (created, event.items.clone());
                 self.order = vec![row];
             }
             EventType::OrderFinished => settle(self, OrderStatus::Finished),
@@ -89,10 +86,7 @@ impl Played {
             order: orders
                 .map(|row| {
                     (
-                        row.status,
-                        row.version,
-                        row.reason,
-                        row.amount,
+                        (row.status, row.version, row.reason, row.amount),
                         row.items.clone(),
                     )
                 })

@@ -2,9 +2,12 @@
 //! slow checker that was written from the sentences alone.
 
 mod agree;
+mod clients;
 mod corruptions;
 mod folded;
 mod good;
+mod open;
+mod paid;
 mod recorded;
 mod recordings;
 mod reference;

@@ -7,12 +7,12 @@
     reason = "the tests and the bench each use their part of it"
 )]
 
-use crate::saga::{Open, Paper};
-use contract::http::OrderStatus;
-use contract::{Cents, Line, OrderId, ProductId, Quantity};
+use crate::open::Open;
+use crate::saga::Paper;
+use contract::{Cents, Line, ProductId, Quantity};
 use harness::evidence::{Evidence, Reader, Source};
 use harness::faults::{FaultKind, FaultRecord};
-use harness::history::{Action, Operation, Outcome, Story};
+use harness::history::{Operation, Story};
 use harness::plan::Plan;
 use harness::recording::{Recorder, RecordingError};
 use harness::report::LoadFigures;
@@ -131,7 +131,7 @@ impl Recipe {
     }
 
     /// Price and first stock of a product.
-    pub fn product(&self, index: usize) -> (i64, i64) {
+    pub fn product(index: usize) -> (i64, i64) {
         match index {
             CHEAP => (40, 1_000_000),
             SCARCE => (1_500, 5),
@@ -230,7 +230,7 @@ impl Recipe {
             run: format!("paper-{}", self.seed),
             seed: self.seed,
             replay: "none".to_owned(),
-            rate: 1e6 / self.gap_us() as f64,
+            rate: f64::from(1_000_000 / u32::try_from(self.gap_us()).unwrap_or(1_000_000)),
             starts: self.orders,
             stories: self.told(),
             faults: self
@@ -268,8 +268,12 @@ impl Recipe {
             }
             Source::History => {
                 let mut did = |operation: Operation| line(&json(&operation));
-                (0..self.products()).for_each(|index| did(self.creation(index)));
-                (0..self.orders).for_each(|n| self.client(n).into_iter().for_each(&mut did));
+                for index in 0..self.products() {
+                    did(self.creation(index));
+                }
+                for n in 0..self.orders {
+                    self.client(n).into_iter().for_each(&mut did);
+                }
             }
             _ => Paper::new(self, source, line).write(),
         }
@@ -310,113 +314,6 @@ impl Recipe {
             recorder.keep(file)?;
         }
         recorder.finish(&self.plan())
-    }
-
-    fn creation(&self, index: usize) -> Operation {
-        let (price, stock) = self.product(index);
-        Operation {
-            story: Story::Catalogue,
-            action: Action::CreateProduct {
-                price_cents: cents(price),
-                stock,
-            },
-            key: None,
-            due_us: BEGAN_US,
-            start_us: BEGAN_US,
-            end_us: BEGAN_US + 1,
-            outcome: Outcome::Created {
-                product_id: self.product_id(index),
-            },
-        }
-    }
-
-    /// What the client of order `n` does and sees.
-    fn client(&self, n: u64) -> Vec<Operation> {
-        let (story, due_us) = (self.story(n), self.due_us(n));
-        let order_id = OrderId(self.id(Kind::Order, n));
-        let items: Vec<Line> = self
-            .lines(n)
-            .into_iter()
-            .map(|line| self.line(line))
-            .collect();
-        let created = Outcome::Ok {
-            order_id,
-            status: OrderStatus::Created,
-            version: 1,
-        };
-        let first = Operation {
-            story,
-            action: Action::Place {
-                items: items.clone(),
-            },
-            key: Some(self.key(n)),
-            due_us,
-            start_us: due_us + 100,
-            end_us: due_us + 1_500,
-            outcome: created.clone(),
-        };
-        let later = |by_us: i64, action: Action, outcome: Outcome| Operation {
-            action,
-            outcome,
-            start_us: first.start_us + by_us,
-            end_us: first.end_us + by_us,
-            ..first.clone()
-        };
-        let place = || Action::Place {
-            items: items.clone(),
-        };
-        let read = |by_us: i64, status: OrderStatus, version: i64| {
-            let mut read = later(
-                by_us,
-                Action::Read { order_id },
-                Outcome::Ok {
-                    order_id,
-                    status,
-                    version,
-                },
-            );
-            read.key = None;
-            read
-        };
-        match story {
-            Story::InvalidBody => {
-                vec![later(
-                    0,
-                    Action::PlaceBadly {
-                        body: "{".to_owned(),
-                    },
-                    Outcome::Refused { status: 400 },
-                )]
-            }
-            Story::Abandoned => vec![later(
-                0,
-                place(),
-                Outcome::Unknown {
-                    why: "hung up".to_owned(),
-                },
-            )],
-            Story::Retry => vec![first.clone(), later(20_000, place(), created)],
-            Story::DoubleClick => vec![first.clone(), later(0, place(), created)],
-            Story::KeyReused => {
-                let mut other = items.clone();
-                other[0].quantity = Quantity::try_from(9).expect("few units");
-                vec![
-                    first.clone(),
-                    later(
-                        20_000,
-                        Action::Place { items: other },
-                        Outcome::Refused { status: 422 },
-                    ),
-                ]
-            }
-            Story::Reread => vec![
-                first.clone(),
-                read(2_000, OrderStatus::Created, 1),
-                read(10_000, OrderStatus::Finished, 2),
-                read(20_000, OrderStatus::Finished, 2),
-            ],
-            _ => vec![first],
-        }
     }
 
     /// What becomes of order `n` once it is accepted; none if it never is.

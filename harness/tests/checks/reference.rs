@@ -1,9 +1,9 @@
 //! A slow, literal checker: each function is a sentence of the list of checks, written with loops over everything
 //! and without a look at how the fast ones do it.
 
-use crate::told::{Asked, Event, Order, Step, Told, Units};
-use contract::http::{ChargeOutcome, OrderStatus, PaymentStatus, ReservationStatus};
-use contract::{EventType, MINIMUM_CENTS, Reason};
+use crate::told::{Asked, Event, Step, Told};
+use contract::EventType;
+use contract::http::{OrderStatus, ReservationStatus};
 use harness::evidence::{Act, End, Service};
 use std::collections::{BTreeMap, BTreeSet};
 use uuid::Uuid;
@@ -11,18 +11,21 @@ use uuid::Uuid;
 /// What is wrong, one sentence each.
 pub type Wrong = Vec<String>;
 
+/// A check and its slow version.
+pub type Known = (&'static str, fn(&Told) -> Wrong);
+
 /// The checks that this one knows.
-pub const KNOWN: [(&str, fn(&Told) -> Wrong); 14] = [
+pub const KNOWN: [Known; 14] = [
     ("S1", agreement),
     ("S2", conserved),
     ("S3", oversold),
     ("S4", once),
-    ("S5", price_rule),
+    ("S5", crate::paid::price_rule),
     ("S6", origin),
     ("S7", steps),
     ("S8", crate::folded::fold),
-    ("S9", money),
-    ("S10", amounts),
+    ("S9", crate::paid::money),
+    ("S10", crate::paid::amounts),
     ("S11", keys),
     ("S12", durable),
     ("S13", session),
@@ -187,67 +190,6 @@ fn once(told: &Told) -> Wrong {
     wrong
 }
 
-/// What the catalogue says of a price: its creator before the table.
-fn price(told: &Told, product: Uuid) -> Option<i64> {
-    let offered = told
-        .offered
-        .iter()
-        .rev()
-        .find(|offered| offered.product == Some(product))
-        .map(|row| row.price);
-    let row = told
-        .products
-        .iter()
-        .rev()
-        .find(|row| row.id == product)
-        .map(|row| row.price);
-    offered.or(row)
-}
-
-/// P = failed ⇔ c < 100, unless the provider declined; and the reason says which of the two it was.
-fn price_rule(told: &Told) -> Wrong {
-    let mut wrong = Wrong::new();
-    for payment in told
-        .payments
-        .iter()
-        .filter(|payment| payment.status != PaymentStatus::Created)
-    {
-        let mut c = Some(0);
-        match told.orders.iter().find(|order| order.id == payment.order) {
-            Some(order) => {
-                for (product, units) in &order.items {
-                    c = c.and_then(|sum: i64| {
-                        Some(sum + price(told, *product)? * i64::from(*units))
-                    });
-                }
-            }
-            None => c = None,
-        }
-        let c = c.unwrap_or(payment.amount);
-        let is_declined = told.charges.iter().any(|charge| {
-            charge.outcome == ChargeOutcome::Declined
-                && charge.payment == payment.id
-                && charge.order == payment.order
-        });
-        let is_right = match payment.reason {
-            None => payment.status == PaymentStatus::Processed && c >= MINIMUM_CENTS,
-            Some(Reason::UnderMinimum) => {
-                payment.status == PaymentStatus::Failed && c < MINIMUM_CENTS
-            }
-            Some(Reason::Declined) => payment.status == PaymentStatus::Failed && is_declined,
-            Some(_) => false,
-        };
-        if !is_right {
-            wrong.push(format!(
-                "{} is {} for {c}",
-                payment.id,
-                payment.status.as_str()
-            ));
-        }
-    }
-    wrong
-}
-
 /// Each R and P has an O; each O was asked for by a client who was not refused, once; each acknowledged O exists.
 fn origin(told: &Told) -> Wrong {
     let mut wrong = Wrong::new();
@@ -324,146 +266,6 @@ fn steps(told: &Told) -> Wrong {
                     ));
                 }
             }
-        }
-    }
-    wrong
-}
-
-/// Σ processed = Σ finished amounts; exactly one charge per processed payment, of its amount and its order, none for
-/// any other.
-fn money(told: &Told) -> Wrong {
-    let mut wrong = Wrong::new();
-    for payment in &told.payments {
-        let taken = told.charges.iter().filter(|charge| {
-            charge.payment == payment.id
-                && charge.order == payment.order
-                && charge.outcome == ChargeOutcome::Charged
-        });
-        let amounts: Vec<i64> = taken.map(|charge| charge.amount).collect();
-        let due = if payment.status == PaymentStatus::Processed {
-            vec![payment.amount]
-        } else {
-            Vec::new()
-        };
-        if amounts != due {
-            wrong.push(format!(
-                "{} was charged {amounts:?}, due is {due:?}",
-                payment.id
-            ));
-        }
-    }
-    for charge in told
-        .charges
-        .iter()
-        .filter(|charge| charge.outcome == ChargeOutcome::Charged)
-    {
-        if !told
-            .payments
-            .iter()
-            .any(|payment| payment.id == charge.payment && payment.order == charge.order)
-        {
-            wrong.push(format!(
-                "a charge for {}, which is no payment",
-                charge.payment
-            ));
-        }
-    }
-    for id in orders(told) {
-        let paid = told
-            .payments
-            .iter()
-            .filter(|row| row.order == id && row.status == PaymentStatus::Processed);
-        let paid: Vec<i64> = paid.map(|row| row.amount).collect();
-        let order = told.orders.iter().find(|order| order.id == id);
-        let finished = order.filter(|order| order.status == OrderStatus::Finished);
-        let due = finished.map(|order| order.amount.unwrap_or(0));
-        if paid.iter().sum::<i64>() != due.unwrap_or(0) || paid.is_empty() != due.is_none() {
-            wrong.push(format!("{id} paid {paid:?}, due is {due:?}"));
-        }
-    }
-    wrong
-}
-
-fn sorted(mut units: Vec<Units>) -> Vec<Units> {
-    units.sort_unstable();
-    units
-}
-
-/// q and c are equal in order, reservation, payment and every event, and come from the catalogue.
-fn amounts(told: &Told) -> Wrong {
-    let mut wrong = Wrong::new();
-    for id in orders(told) {
-        let order: Option<&Order> = told.orders.iter().find(|order| order.id == id);
-        let said: Vec<&Event> = told
-            .log
-            .iter()
-            .filter(|event| event.order == Some(id))
-            .collect();
-        if order.is_none() && said.is_empty() {
-            continue;
-        }
-        let mut q: Vec<Vec<Units>> = order
-            .iter()
-            .map(|order| sorted(order.items.clone()))
-            .collect();
-        let mut c: Vec<i64> = order.iter().filter_map(|order| order.amount).collect();
-        let rows: Vec<_> = told
-            .reservations
-            .iter()
-            .filter(|row| row.order == id)
-            .collect();
-        if !rows.is_empty() {
-            q.push(sorted(rows.iter().map(|row| row.units).collect()));
-            c.push(
-                rows.iter()
-                    .map(|row| row.price * i64::from(row.units.1))
-                    .sum(),
-            );
-        }
-        c.extend(
-            told.payments
-                .iter()
-                .filter(|row| row.order == id)
-                .map(|row| row.amount),
-        );
-        for event in &said {
-            match event.kind {
-                EventType::OrderCreated => q.push(sorted(event.items.clone())),
-                EventType::ReservationFailed => {}
-                EventType::ReservationCreated | EventType::ReservationCanceled => {
-                    q.push(sorted(
-                        event
-                            .steps
-                            .iter()
-                            .map(|step| (step.product, step.quantity))
-                            .collect(),
-                    ));
-                    c.push(event.amount);
-                    c.push(
-                        event
-                            .steps
-                            .iter()
-                            .map(|step| step.price * i64::from(step.quantity))
-                            .sum(),
-                    );
-                    let is_off = |step: &Step| {
-                        price(told, step.product).is_some_and(|price| price != step.price)
-                    };
-                    if event.steps.iter().any(is_off) {
-                        wrong.push(format!("{id} has a price that is not in the catalogue"));
-                    }
-                }
-                _ => c.push(event.amount),
-            }
-        }
-        if !said
-            .iter()
-            .any(|event| event.kind == EventType::ReservationCreated)
-        {
-            c.push(0);
-        }
-        if q.iter().any(|other| *other != q[0]) || c.iter().any(|other| *other != c[0]) {
-            wrong.push(format!("{id}: {q:?} {c:?}"));
         }
     }
     wrong

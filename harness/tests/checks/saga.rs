@@ -1,5 +1,6 @@
 //! The shop's side of a good run on paper: what each service stores, says, hears and is charged.
 
+use crate::open::Open;
 use crate::recorded::{Kind, REGULAR, Recipe, cents, json};
 use contract::events::{
     OrderCanceled, OrderCreated, OrderFinished, PaymentCreated, PaymentFailed, PaymentProcessed,
@@ -10,65 +11,10 @@ use contract::http::{
     Charge, ChargeOutcome, Order, OrderStatus, Payment, PaymentStatus, Product, Reservation,
     ReservationStatus,
 };
-use contract::{
-    Event, Line, MINIMUM_CENTS, Message, MessageId, OrderId, PaymentId, Quantity, Reason,
-    ReservedLine,
-};
+use contract::{Cents, Event, Line, Message, MessageId, Quantity, Reason, ReservedLine};
 use harness::evidence::{Service, Source};
-use harness::history::Story;
 use std::collections::VecDeque;
 use uuid::Uuid;
-
-/// An order on its way.
-#[derive(Debug)]
-pub struct Open {
-    n: u64,
-    id: OrderId,
-    payment: PaymentId,
-    lines: Vec<(usize, i64)>,
-    amount: i64,
-    due_us: i64,
-    /// Why nothing was reserved.
-    refused: Option<Reason>,
-    /// Why it was not paid.
-    unpaid: Option<Reason>,
-    cause: Option<Uuid>,
-}
-
-impl Open {
-    pub fn new(recipe: &Recipe, n: u64, story: Story) -> Self {
-        let lines = recipe.lines(n);
-        let price = |line: &(usize, i64)| {
-            if line.0 == usize::MAX {
-                0
-            } else {
-                recipe.product(line.0).0 * line.1
-            }
-        };
-        let amount = lines.iter().map(price).sum();
-        let refused = match story {
-            Story::OutOfStock => Some(Reason::OutOfStock),
-            Story::UnknownProduct => Some(Reason::UnknownProduct),
-            _ => None,
-        };
-        let unpaid = match story {
-            _ if amount < MINIMUM_CENTS => Some(Reason::UnderMinimum),
-            Story::Declined => Some(Reason::Declined),
-            _ => None,
-        };
-        Self {
-            n,
-            id: OrderId(recipe.id(Kind::Order, n)),
-            payment: PaymentId(recipe.id(Kind::Payment, n)),
-            lines,
-            amount,
-            due_us: recipe.due_us(n),
-            refused,
-            unpaid: unpaid.filter(|_| refused.is_none()),
-            cause: None,
-        }
-    }
-}
 
 /// A product's stock.
 #[derive(Debug, Clone, Copy)]
@@ -104,7 +50,9 @@ impl<'a> Paper<'a> {
 
     /// The whole run. Orders end some orders after they began, so that the steps of a stock are mixed.
     pub fn write(mut self) {
-        (0..self.recipe.products()).for_each(|index| self.create(index));
+        for index in 0..self.recipe.products() {
+            self.create(index);
+        }
         let mut open: VecDeque<Open> = VecDeque::new();
         for n in 0..self.recipe.orders {
             if n % 10 == 3 {
@@ -118,22 +66,26 @@ impl<'a> Paper<'a> {
             }
             let left = usize::try_from(self.recipe.chance(n, 7) % 4).unwrap_or(0);
             while open.len() > left {
-                let order = if self.recipe.chance(n, 8) % 2 == 0 {
+                let order = if self.recipe.chance(n, 8).is_multiple_of(2) {
                     open.pop_front()
                 } else {
                     open.pop_back()
                 };
-                order.into_iter().for_each(|order| self.end(&order));
+                if let Some(order) = order {
+                    self.end(&order);
+                }
             }
         }
-        open.iter().for_each(|order| self.end(order));
+        for order in &open {
+            self.end(order);
+        }
         for index in 0..self.recipe.products() {
             let Stock {
                 available,
                 received,
                 version,
             } = self.stock[index];
-            let price_cents = cents(self.recipe.product(index).0);
+            let price_cents = cents(Recipe::product(index).0);
             let id = self.recipe.product_id(index);
             self.row(Source::Products, || {
                 json(&Product {
@@ -149,7 +101,7 @@ impl<'a> Paper<'a> {
     }
 
     fn create(&mut self, index: usize) {
-        let (price, stock) = self.recipe.product(index);
+        let (price, stock) = Recipe::product(index);
         self.stock.push(Stock {
             available: stock,
             received: stock,
@@ -189,7 +141,7 @@ impl<'a> Paper<'a> {
             lines.push(ReservedLine {
                 product_id: self.recipe.product_id(*product),
                 quantity: Quantity::try_from(*units).expect("few units"),
-                unit_price_cents: cents(self.recipe.product(*product).0),
+                unit_price_cents: cents(Recipe::product(*product).0),
                 available_after: stock.available,
                 product_version: stock.version,
             });
@@ -207,8 +159,7 @@ impl<'a> Paper<'a> {
 
     /// From the acceptance to the answer of the provider.
     fn begin(&mut self, order: &mut Open) {
-        let (order_id, payment_id, due_us) = (order.id, order.payment, order.due_us);
-        let amount_cents = cents(order.amount);
+        let (order_id, due_us, amount_cents) = (order.id, order.due_us, cents(order.amount));
         let items = self.items(order);
         let created = self.say(
             OrderCreated {
@@ -236,13 +187,20 @@ impl<'a> Paper<'a> {
             version: 1,
         };
         let reserved = self.say(event, Some(created), due_us + 1_000);
+        order.cause = Some(self.pay(order, reserved));
+    }
+
+    /// Asks the provider, unless the amount is too small.
+    fn pay(&mut self, order: &Open, reserved: Uuid) -> Uuid {
+        let (order_id, payment_id, due_us) = (order.id, order.payment, order.due_us);
+        let amount_cents = cents(order.amount);
         let event = PaymentCreated {
             order_id,
             payment_id,
             amount_cents,
             version: 1,
         };
-        let payment = self.say(event, Some(reserved), due_us + 1_500);
+        let created = self.say(event, Some(reserved), due_us + 1_500);
         if order.unpaid != Some(Reason::UnderMinimum) {
             let outcome = if order.unpaid.is_some() {
                 ChargeOutcome::Declined
@@ -261,7 +219,7 @@ impl<'a> Paper<'a> {
                 })
             });
         }
-        order.cause = Some(match order.unpaid {
+        match order.unpaid {
             None => {
                 let event = PaymentProcessed {
                     order_id,
@@ -269,7 +227,7 @@ impl<'a> Paper<'a> {
                     amount_cents,
                     version: 2,
                 };
-                self.say(event, Some(payment), due_us + 5_000)
+                self.say(event, Some(created), due_us + 5_000)
             }
             Some(reason) => {
                 let event = PaymentFailed {
@@ -279,15 +237,14 @@ impl<'a> Paper<'a> {
                     reason,
                     version: 2,
                 };
-                self.say(event, Some(payment), due_us + 5_000)
+                self.say(event, Some(created), due_us + 5_000)
             }
-        });
+        }
     }
 
     /// From the answer of the provider to the end, and the rows that are left.
     fn end(&mut self, order: &Open) {
         let (order_id, due_us, amount_cents) = (order.id, order.due_us, cents(order.amount));
-        let reason = order.refused.or(order.unpaid);
         let paid = if order.refused.is_some() {
             cents(0)
         } else {
@@ -339,6 +296,12 @@ impl<'a> Paper<'a> {
                 );
             }
         }
+        self.stored(order, paid);
+    }
+
+    /// The rows that are left of an order.
+    fn stored(&mut self, order: &Open, paid: Cents) {
+        let reason = order.refused.or(order.unpaid);
         let status = if reason.is_none() {
             OrderStatus::Finished
         } else {
@@ -347,14 +310,14 @@ impl<'a> Paper<'a> {
         let (items, key) = (self.items(order), self.recipe.key(order.n));
         self.row(Source::Orders, || {
             json(&Order {
-                id: order_id,
+                id: order.id,
                 status,
                 version: 2,
                 items,
                 amount_cents: Some(paid),
                 reason,
-                created_at_us: due_us + 500,
-                settled_at_us: Some(due_us + 7_000),
+                created_at_us: order.due_us + 500,
+                settled_at_us: Some(order.due_us + 7_000),
                 trace_id: "0".repeat(32),
                 idempotency_key: Some(key),
             })
@@ -375,7 +338,7 @@ impl<'a> Paper<'a> {
                 product_id,
                 quantity,
             } = self.recipe.line(*line);
-            let unit_price_cents = cents(self.recipe.product(line.0).0);
+            let unit_price_cents = cents(Recipe::product(line.0).0);
             self.row(Source::Reservations, || {
                 json(&Reservation {
                     order_id: order.id,
@@ -420,7 +383,7 @@ impl<'a> Paper<'a> {
         let mut times = 1;
         if let Some(hearer) = Service::hearer(kind) {
             let every = if self.recipe.orders > 1_000 { 100 } else { 7 };
-            times += u32::from(self.heard % every == 0);
+            times += u32::from(self.heard.is_multiple_of(every));
             self.heard += 1;
             self.row(inbox(hearer), || {
                 format!(

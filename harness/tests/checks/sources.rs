@@ -54,7 +54,9 @@ fn claim(finding: &Finding) -> (Verdict, usize, usize) {
 /// Compares the findings without some sources with those of the whole evidence.
 fn compare(whole: &Evidence, without: &[Source], story: &str) {
     let mut part = whole.clone();
-    without.iter().for_each(|source| remove(&mut part, *source));
+    for source in without {
+        remove(&mut part, *source);
+    }
     for ((check, before), after) in CHECKS
         .iter()
         .zip(check::judge(whole))
@@ -106,9 +108,9 @@ fn what_a_check_does_not_need_it_does_not_look_at_in_spoiled_evidence_either() {
     for (place, corruption) in (0..).zip(corrupt::all()) {
         let mut spoiled = evidence.clone();
         (corruption.apply)(&mut spoiled, place * 7);
-        Source::ALL
-            .iter()
-            .for_each(|source| compare(&spoiled, &[*source], corruption.name));
+        for source in Source::ALL {
+            compare(&spoiled, &[source], corruption.name);
+        }
     }
 }
 

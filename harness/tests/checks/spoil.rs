@@ -19,8 +19,8 @@ pub fn spoil(evidence: &mut Evidence, seed: u64) -> Vec<String> {
                 done.push(operator.name.to_owned());
             }
         } else {
-            let (name, change) = CHANGES[chance.random_range(0..CHANGES.len())];
-            change(evidence, &mut chance);
+            let (name, apply) = CHANGES[chance.random_range(0..CHANGES.len())];
+            apply(evidence, &mut chance);
             done.push(name.to_owned());
         }
     }
@@ -209,7 +209,7 @@ fn event(evidence: &mut Evidence, chance: &mut ChaCha8Rng) {
         2 => said.amount = near(said.amount, chance),
         3 => said.time_us += one(&[-20_000_000, -400, 400, 20_000_000], chance),
         4 if is_about_order => {
-            said.cause = one(&[one(&others, chance).1, MessageNo::NONE, said.id], chance)
+            said.cause = one(&[one(&others, chance).1, MessageNo::NONE, said.id], chance);
         }
         5 if is_about_order => said.order = one(&others, chance).0,
         6 => said.reason = reason(chance),
@@ -254,7 +254,7 @@ fn tapped(evidence: &mut Evidence, chance: &mut ChaCha8Rng) {
             row.source = one(
                 &[None, Some(Service::Orders), Some(Service::Payments)],
                 chance,
-            )
+            );
         }
         _ => row.id = one(&ids, chance),
     }
@@ -292,7 +292,7 @@ fn operation(evidence: &mut Evidence, chance: &mut ChaCha8Rng) {
                     Some(OrderStatus::Canceled),
                 ],
                 chance,
-            )
+            );
         }
         2 => row.version = count(row.version, chance),
         3 if is_order => row.order = one(&orders, chance).0,
