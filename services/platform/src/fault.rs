@@ -35,8 +35,13 @@ pub trait Site: Send + Sync + 'static {
         vec![(Duration::ZERO, batch.to_vec())]
     }
 
-    /// Changes the order of a batch that was delivered.
-    fn reorder(&self, _batch: &mut Vec<Delivery>) {}
+    /// Whether statements fail just now.
+    fn refuses(&self) -> bool {
+        false
+    }
+
+    /// Changes a batch that was delivered: its order, or what is in it.
+    fn deliver(&self, _batch: &mut Vec<Delivery>) {}
 }
 
 /// A store whose calls pass a site.
@@ -96,9 +101,20 @@ struct FaultyTx {
     site: Arc<dyn Site>,
 }
 
+impl FaultyTx {
+    /// An error while statements fail. It is one that its step has to answer for: no outage.
+    fn refused(&self) -> Result<(), StoreError> {
+        if self.site.refuses() {
+            return Err(StoreError::Statement("as asked for".to_owned()));
+        }
+        Ok(())
+    }
+}
+
 #[async_trait]
 impl Tx for FaultyTx {
     async fn execute(&self, sql: &str, params: &[Param<'_>]) -> Result<u64, StoreError> {
+        self.refused()?;
         at!(self.site, "execute", self.inner.execute(sql, params))
     }
 
@@ -107,6 +123,7 @@ impl Tx for FaultyTx {
         sql: &str,
         rows: &[Vec<Param<'_>>],
     ) -> Result<Vec<u64>, StoreError> {
+        self.refused()?;
         at!(
             self.site,
             "execute_many",
@@ -115,6 +132,7 @@ impl Tx for FaultyTx {
     }
 
     async fn query(&self, sql: &str, params: &[Param<'_>]) -> Result<Vec<Row>, StoreError> {
+        self.refused()?;
         at!(self.site, "query", self.inner.query(sql, params))
     }
 
@@ -196,7 +214,7 @@ struct FaultyDeliveries {
 impl Deliveries for FaultyDeliveries {
     async fn next(&mut self, max: usize) -> Result<Vec<Delivery>, BrokerError> {
         let mut batch = at!(self.site, "next", self.inner.next(max))?;
-        self.site.reorder(&mut batch);
+        self.site.deliver(&mut batch);
         Ok(batch)
     }
 
