@@ -14,6 +14,7 @@ pub mod history;
 pub mod plan;
 //mod progress;
 pub mod recording;
+pub mod selftest;
 //pub mod report;
 //pub mod run;
 //pub mod target;
