@@ -150,8 +150,13 @@ fn unpublished(chance: &mut ChaCha8Rng) -> Setup {
 }
 
 fn uncommitted(chance: &mut ChaCha8Rng) -> Setup {
-    let nth = chance.random_range(2..16);
+    // The first commit is that of the tables. In orders, of those that follow the early ones are those of requests.
+    let last = chance.random_range(2..14);
+    let nth = chance.random_range(2..=last);
     let mischief = Mischief { crash_before: Some(("commit", nth)), dawdle: true, ..Mischief::default() };
+    if chance.random() {
+        return Setup { mischief: ShopMischief { orders: mischief, ..ShopMischief::default() }, ..setup() };
+    }
     in_one_service(chance, mischief)
 }
 
