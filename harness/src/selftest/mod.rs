@@ -107,6 +107,8 @@ pub struct SelfTest {
     pub hunts: Vec<(Bug, Hunt)>,
     /// How many worlds without a bug were judged.
     pub clean: u64,
+    /// In how many of them the services met with trouble.
+    pub struck: usize,
     /// What checks had against them.
     pub alarms: Vec<Alarm>,
     /// Spoiled recordings that the named check saw.
@@ -152,21 +154,30 @@ pub fn run(config: &Config, progress: &(dyn Fn(Progress) + Sync)) -> SelfTest {
         step();
         (*bug, hunt)
     });
-    let alarms = spread(&seeds, |nth| {
-        let alarms = clean(config, *nth);
+    let clean = spread(&seeds, |nth| {
+        let clean = clean(config, *nth);
         step();
-        alarms
+        clean
     });
     let good = trial::run(config.seed, None, &scene::CALM);
     let proof = corrupt::prove(&good, config.seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+    let (mut spoiled_unseen, mut spoiled_idle) = (proof.unseen, Vec::new());
+    for name in proof.idle {
+        match why_idle(&good, name) {
+            Some(why) => spoiled_idle.push((name, why)),
+            // In this evidence there is something of everything, so this operator is broken.
+            None => spoiled_unseen.push(name),
+        }
+    }
     SelfTest {
         config: config.clone(),
         hunts,
         clean: config.clean_seeds,
-        alarms: alarms.into_iter().flatten().collect(),
+        struck: clean.iter().filter(|clean| clean.struck > 0).count(),
+        alarms: clean.into_iter().flat_map(|clean| clean.alarms).collect(),
         spoiled_seen: proof.seen,
-        spoiled_unseen: proof.unseen,
-        spoiled_idle: proof.idle.into_iter().map(|name| (name, why_idle(&good, name))).collect(),
+        spoiled_unseen,
+        spoiled_idle,
         removed: Source::ALL.into_iter().map(|source| remove(&good, source)).collect(),
         took: begin.elapsed(),
     }
@@ -198,26 +209,35 @@ fn ids(findings: &[Finding]) -> impl Iterator<Item = String> {
     findings.iter().map(|finding| finding.id.clone())
 }
 
-/// What the checks have against a world without a bug.
-fn clean(config: &Config, nth: u64) -> Vec<Alarm> {
+/// A world without a bug.
+#[derive(Debug, Clone)]
+pub struct Clean {
+    /// What the checks have against it: what is neither valid nor known not to be due.
+    pub alarms: Vec<Alarm>,
+    /// How often its services met with trouble.
+    pub struck: u64,
+}
+
+fn clean(config: &Config, nth: u64) -> Clean {
     let scene = SCENES[usize::try_from(nth).unwrap_or(0) % SCENES.len()];
-    let seed = config.seed.wrapping_add(nth);
-    alarms(seed, scene)
+    judge_clean(config.seed.wrapping_add(nth), scene)
 }
 
-/// What the checks have against a shop without bugs in `scene`: what is neither valid nor known not to be due.
-pub fn alarms(seed: u64, scene: &scene::Scene) -> Vec<Alarm> {
-    let findings = check::judge(&trial::run(seed, None, scene)).into_iter();
+/// Judges a shop without bugs in `scene`.
+pub fn judge_clean(seed: u64, scene: &scene::Scene) -> Clean {
+    let trial::Trial { evidence, struck } = trial::tell(seed, None, scene);
+    let findings = check::judge(&evidence).into_iter();
     let wrong = findings.filter(|finding| matches!(finding.verdict, Verdict::Invalid | Verdict::Unknown));
-    wrong.map(|finding| Alarm { scene: scene.name, seed, finding }).collect()
+    let alarms = wrong.map(|finding| Alarm { scene: scene.name, seed, finding }).collect();
+    Clean { alarms, struck }
 }
 
-/// Why an operator did not apply to good evidence.
-fn why_idle(good: &Evidence, name: &str) -> String {
-    let check = corrupt::all().find(|corruption| corruption.name == name).map_or("", |corruption| corruption.check);
-    let finding = check::judge_one(good, check);
-    let why = finding.and_then(|finding| finding.why).unwrap_or_else(|| "there was nothing to spoil".to_owned());
-    format!("{check}: {why}")
+/// Why an operator could not apply to good evidence; none if it could have.
+fn why_idle(good: &Evidence, name: &str) -> Option<String> {
+    let corruption = corrupt::all().find(|corruption| corruption.name == name)?;
+    let finding = check::judge_one(good, corruption.check)?;
+    let is_due = finding.verdict != Verdict::NotApplicable;
+    finding.why.filter(|_| !is_due).map(|why| format!("{} is not due: {why}", corruption.check))
 }
 
 /// Takes a source away: exactly the checks that need it must know nothing.

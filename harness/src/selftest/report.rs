@@ -11,7 +11,8 @@ const ALARMS_TOLD: usize = 8;
 impl Display for SelfTest {
     fn fmt(&self, f: &mut Formatter<'_>) -> Result {
         hunts(self, f)?;
-        writeln!(f, "  {} worlds without a bug, {} false alarms", self.clean, self.alarms.len())?;
+        let (clean, struck, alarms) = (self.clean, self.struck, self.alarms.len());
+        writeln!(f, "  {clean} worlds without a bug, {struck} of them with trouble in the services: {alarms} false alarms")?;
         for alarm in self.alarms.iter().take(ALARMS_TOLD) {
             let finding = &alarm.finding;
             let (id, name, verdict) = (&finding.id, &finding.name, finding.verdict.as_str());

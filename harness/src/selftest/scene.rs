@@ -37,8 +37,8 @@ impl Scene {
 }
 
 /// All scenes.
-pub const SCENES: [&Scene; 10] = [
-    &CALM, &REPEATS, &LOSSES, &SLOW, &OUTAGE, &REFUSALS, &SPOILED, &CRASH, &UNPUBLISHED, &UNCOMMITTED,
+pub const SCENES: [&Scene; 11] = [
+    &CALM, &REPEATS, &LOSSES, &SLOW, &OUTAGE, &REFUSALS, &SPOILED, &CRASH, &UNPUBLISHED, &UNCOMMITTED, &SWARM,
 ];
 
 /// Nothing goes wrong.
@@ -73,6 +73,9 @@ pub const UNPUBLISHED: Scene =
 pub const UNCOMMITTED: Scene =
     Scene { name: "uncommitted", what: "a slow service crashes before it commits", setup: uncommitted };
 
+/// Several of the others at once.
+pub const SWARM: Scene = Scene { name: "swarm", what: "several of the other troubles at once", setup: swarm };
+
 /// Orders that come to these amounts are declined.
 pub(super) const DECLINED_CENTS: [i64; 2] = [6_666, 13_332];
 
@@ -92,21 +95,32 @@ fn calm(_: &mut ChaCha8Rng) -> Setup {
 }
 
 fn repeats(chance: &mut ChaCha8Rng) -> Setup {
+    Setup { mischief: ShopMischief::everywhere(&repeated(chance)), ..setup() }
+}
+
+fn repeated(chance: &mut ChaCha8Rng) -> Mischief {
     let mut types = || EventType::ALL.choose(chance).map_or("", |kind| kind.as_str());
     let duplicate = vec![(types(), 1), (types(), 2), (types(), 1)];
-    let mischief = Mischief { duplicate, delay: vec![types()], shuffle: true, ..Mischief::default() };
-    Setup { mischief: ShopMischief::everywhere(&mischief), ..setup() }
+    Mischief { duplicate, delay: vec![types()], shuffle: true, ..Mischief::default() }
 }
 
 fn losses(_: &mut ChaCha8Rng) -> Setup {
+    losses_of(0.2)
+}
+
+fn losses_of(rate: f64) -> Setup {
     let mut setup = setup();
-    (setup.provider.lost_request_rate, setup.provider.lost_answer_rate) = (0.15, 0.25);
+    (setup.provider.lost_request_rate, setup.provider.lost_answer_rate) = (rate, rate);
     setup
 }
 
 fn slow(_: &mut ChaCha8Rng) -> Setup {
+    slow_by(600.0)
+}
+
+fn slow_by(latency_ms: f64) -> Setup {
     let mut setup = setup();
-    (setup.provider.latency_ms_p50, setup.provider.latency_ms_p99) = (600.0, 3_000.0);
+    (setup.provider.latency_ms_p50, setup.provider.latency_ms_p99) = (latency_ms, latency_ms * 5.0);
     setup
 }
 
@@ -158,6 +172,27 @@ fn uncommitted(chance: &mut ChaCha8Rng) -> Setup {
         return Setup { mischief: ShopMischief { orders: mischief, ..ShopMischief::default() }, ..setup() };
     }
     in_one_service(chance, mischief)
+}
+
+/// One trouble of each kind or none. A service that crashes must find its database when it starts, so there is no
+/// outage then.
+fn swarm(chance: &mut ChaCha8Rng) -> Setup {
+    let mut setup = [setup, || losses_of(0.1), || slow_by(300.0)][chance.random_range(0..3)]();
+    let common = if chance.random() { repeated(chance) } else { Mischief::default() };
+    let common = Mischief { dawdle: chance.random(), shuffle: chance.random(), ..common };
+    setup.mischief = ShopMischief::everywhere(&common);
+    let kind = chance.random_range(0..5);
+    let ShopMischief { orders, products, payments, .. } = &mut setup.mischief;
+    for place in [orders, products, payments] {
+        match kind {
+            0 => place.crash_at = Some(chance.random_range(1..800)),
+            1 => place.crash_before = Some(("commit", chance.random_range(2..20))),
+            2 => place.outage = Some(time(chance, 100..2_500)),
+            3 => place.refuses = Some(time(chance, 100..1_400)),
+            _ => {}
+        }
+    }
+    setup
 }
 
 /// A time that begins in the second or third second of the world.

@@ -8,7 +8,6 @@ use crate::history::Story;
 use crate::plan::Plan;
 use contract::Bug;
 use platform::Settings;
-use platform::world::World;
 use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 use std::collections::BTreeSet;
@@ -24,15 +23,29 @@ const PATIENCE: Duration = Duration::from_secs(300);
 const ATTEMPTS_US: i64 = 20_000_000;
 const SETTLE_BOUND_US: i64 = 30_000_000;
 
+/// What a trial leaves.
+#[derive(Debug)]
+pub struct Trial {
+    /// For the checks.
+    pub evidence: Evidence,
+    /// How often the services met with trouble; what the provider does is not counted.
+    pub struck: u64,
+}
+
 /// Plays `scene` out of `seed` with the bug switched on, if there is one, and returns what it leaves. The same seed
 /// leaves the same, in any process.
 pub fn run(seed: u64, bug: Option<Bug>, scene: &Scene) -> Evidence {
+    tell(seed, bug, scene).evidence
+}
+
+/// Like [`run`], and tells whether there was any trouble.
+pub fn tell(seed: u64, bug: Option<Bug>, scene: &Scene) -> Trial {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
     let runtime = runtime.expect("a runtime with nothing but a timer");
     runtime.block_on(play(seed, bug, scene))
 }
 
-async fn play(seed: u64, bug: Option<Bug>, scene: &Scene) -> Evidence {
+async fn play(seed: u64, bug: Option<Bug>, scene: &Scene) -> Trial {
     let mut chance = ChaCha8Rng::seed_from_u64(seed);
     let Setup { provider, mut mischief, load } = scene.setup(&mut chance);
     let tales = stories::tales(&mut chance, load);
@@ -63,11 +76,11 @@ async fn play(seed: u64, bug: Option<Bug>, scene: &Scene) -> Evidence {
     };
     // Whatever was to go wrong has; from here on it would only disturb the exports.
     world.heal();
-    read(&client, &world, plan).await
+    Trial { evidence: read(&client, plan).await, struck: world.struck() }
 }
 
 /// Reads every source.
-async fn read(client: &Client, _world: &World, plan: Plan) -> Evidence {
+async fn read(client: &Client, plan: Plan) -> Evidence {
     let mut reader = Reader::default();
     reader.evidence().plan = plan;
     for operation in client.history() {

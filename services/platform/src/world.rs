@@ -17,7 +17,7 @@ use rand::{RngExt, SeedableRng, seq::SliceRandom};
 use rand_chacha::ChaCha8Rng;
 use std::collections::BTreeMap;
 use std::ops::Range;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tower::ServiceExt;
@@ -128,6 +128,7 @@ impl World {
             passed: Mutex::default(),
             calls: Mutex::default(),
             healed: AtomicBool::new(false),
+            struck: AtomicU64::new(0),
         });
         let store = Arc::new(Sqlite::in_memory().expect("SQLite opens in memory"));
         let node = Node {
@@ -236,6 +237,12 @@ impl World {
         *lock(&self.node(name).place.passed)
     }
 
+    /// How often mischief was done so far, in all services.
+    pub fn struck(&self) -> u64 {
+        let struck = |node: &Arc<Node>| node.place.struck.load(Ordering::Relaxed);
+        lock(&self.0.nodes).values().map(struck).sum()
+    }
+
     /// Ends all mischief: nothing goes wrong any more.
     pub fn heal(&self) {
         for node in lock(&self.0.nodes).values() {
@@ -271,11 +278,16 @@ struct Place {
     passed: Mutex<u64>,
     calls: Mutex<BTreeMap<&'static str, u64>>,
     healed: AtomicBool,
+    struck: AtomicU64,
 }
 
 impl Place {
     fn is_healed(&self) -> bool {
         self.healed.load(Ordering::Relaxed)
+    }
+
+    fn strike(&self) {
+        self.struck.fetch_add(1, Ordering::Relaxed);
     }
 
     /// Whether this passage is the one at which the service is to crash.
@@ -302,7 +314,11 @@ impl Place {
             .upgrade()
             .map_or(0, |world| world.clock.now_us() - EPOCH_US);
         let now = Duration::from_micros(u64::try_from(now_us).unwrap_or(0));
-        !self.is_healed() && time.is_some_and(|time| time.contains(&now))
+        let is_now = !self.is_healed() && time.is_some_and(|time| time.contains(&now));
+        if is_now {
+            self.strike();
+        }
+        is_now
     }
 
     fn millis(&self, below: u64) -> Duration {
@@ -334,6 +350,7 @@ impl Site for Place {
             tokio::time::sleep(pause).await;
         }
         if self.is_last(call, side) {
+            self.strike();
             self.crash_and_restart();
             std::future::pending::<()>().await;
         }
@@ -358,6 +375,7 @@ impl Site for Place {
         for message in batch {
             let late = delay.contains(&message.kind.as_str());
             let pause = if late {
+                self.strike();
                 self.millis(3_000)
             } else {
                 Duration::ZERO
@@ -367,6 +385,7 @@ impl Site for Place {
                 .iter()
                 .find(|(kind, _)| *kind == message.kind)
                 .map_or(0, |(_, times)| *times);
+            (0..times).for_each(|_| self.strike());
             parts.extend((0..times).map(|_| (self.millis(1_000), vec![message.clone()])));
         }
         if !delay.is_empty() {
@@ -388,6 +407,7 @@ impl Site for Place {
                 .spoil
                 .and_then(|spoil| spoil(&delivery.message))
             {
+                self.strike();
                 Arc::make_mut(&mut delivery.message).data = data;
             }
         }
