@@ -2,6 +2,7 @@
 //!
 //! Everything in here is legal: a shop without bugs lives through it, so each check must say valid in each scene.
 
+use super::stories::PRODUCTS;
 use contract::{Cents, EventType, Message};
 use platform::world::Mischief;
 use rand::seq::IndexedRandom;
@@ -37,8 +38,19 @@ impl Scene {
 }
 
 /// All scenes.
-pub const SCENES: [&Scene; 11] = [
-    &CALM, &REPEATS, &LOSSES, &SLOW, &OUTAGE, &REFUSALS, &SPOILED, &CRASH, &UNPUBLISHED, &UNCOMMITTED, &SWARM,
+pub const SCENES: [&Scene; 12] = [
+    &CALM,
+    &REPEATS,
+    &LOSSES,
+    &SLOW,
+    &OUTAGE,
+    &REFUSALS,
+    &SPOILED,
+    &HICCUPS,
+    &CRASH,
+    &UNPUBLISHED,
+    &UNCOMMITTED,
+    &SWARM,
 ];
 
 /// Nothing goes wrong.
@@ -62,6 +74,12 @@ pub const SPOILED: Scene = Scene {
     name: "spoiled",
     what: "payment.created is spoiled on its way, so that it fails for good; the sweep charges all the same",
     setup: spoiled,
+};
+/// A message gets through when it is tried again.
+pub const HICCUPS: Scene = Scene {
+    name: "hiccups",
+    what: "payment.processed fails when it is delivered first, and gets through when it is tried again",
+    setup: hiccups,
 };
 /// A service crashes anywhere.
 pub const CRASH: Scene =
@@ -137,16 +155,26 @@ fn refusals(chance: &mut ChaCha8Rng) -> Setup {
 
 fn spoiled(_: &mut ChaCha8Rng) -> Setup {
     let mut setup = setup();
-    setup.mischief.payments.spoil = Some(of_another_payment);
+    setup.mischief.payments.spoil =
+        Some(|delivery| of_another(&delivery.message, EventType::PaymentCreated, "paymentId"));
     setup
 }
 
-/// Every fourth payment.created names a payment that does not exist.
-fn of_another_payment(message: &Message) -> Option<String> {
-    let is_chosen = message.kind == EventType::PaymentCreated.as_str() && message.id.0.as_bytes()[15] % 4 == 0;
-    let (before, after) = message.data.split_once("\"paymentId\":\"")?;
+fn hiccups(_: &mut ChaCha8Rng) -> Setup {
+    let mut setup = setup();
+    setup.mischief.products.spoil = Some(|delivery| {
+        let is_first = delivery.attempts == 0;
+        is_first.then(|| of_another(&delivery.message, EventType::PaymentProcessed, "orderId")).flatten()
+    });
+    setup
+}
+
+/// Every fourth message of this type, with an id in it that nobody knows.
+fn of_another(message: &Message, kind: EventType, field: &str) -> Option<String> {
+    let is_chosen = message.kind == kind.as_str() && message.id.0.as_bytes()[15].is_multiple_of(4);
+    let (before, after) = message.data.split_once(&format!("\"{field}\":\""))?;
     let (_, after) = after.split_once('"')?;
-    is_chosen.then(|| format!("{before}\"paymentId\":\"{}\"{after}", uuid::Uuid::max()))
+    is_chosen.then(|| format!("{before}\"{field}\":\"{}\"{after}", uuid::Uuid::max()))
 }
 
 fn crash(chance: &mut ChaCha8Rng) -> Setup {
@@ -159,8 +187,16 @@ fn crash(chance: &mut ChaCha8Rng) -> Setup {
 }
 
 fn unpublished(chance: &mut ChaCha8Rng) -> Setup {
-    let nth = chance.random_range(1..12);
-    in_one_service(chance, Mischief { crash_before: Some(("publish", nth)), ..Mischief::default() })
+    let mut setup = setup();
+    let nth = chance.random_range(1..9);
+    let at = |nth| Mischief { crash_before: Some(("publish", nth)), ..Mischief::default() };
+    match chance.random_range(0..3) {
+        0 => setup.mischief.orders = at(nth),
+        // What products says first is the catalogue.
+        1 => setup.mischief.products = at(PRODUCTS + nth),
+        _ => setup.mischief.payments = at(nth),
+    }
+    setup
 }
 
 fn uncommitted(chance: &mut ChaCha8Rng) -> Setup {
@@ -168,7 +204,7 @@ fn uncommitted(chance: &mut ChaCha8Rng) -> Setup {
     let last = chance.random_range(2..14);
     let nth = chance.random_range(2..=last);
     let mischief = Mischief { crash_before: Some(("commit", nth)), dawdle: true, ..Mischief::default() };
-    if chance.random() {
+    if chance.random_ratio(2, 3) {
         return Setup { mischief: ShopMischief { orders: mischief, ..ShopMischief::default() }, ..setup() };
     }
     in_one_service(chance, mischief)

@@ -17,6 +17,9 @@ const EDGES: [i64; 6] = [0, 1, 99, 100, 101, Cents::MAX_PRICE.get()];
 /// How many units of the scarce product there are: enough for one of two orders of two.
 const SCARCE: i64 = 3;
 
+/// How many products a trial has.
+pub(super) const PRODUCTS: u64 = EDGES.len() as u64 + 5;
+
 /// The products of a trial.
 pub(super) struct Catalogue {
     plenty: ProductId,

@@ -1,6 +1,6 @@
 //! Which check must find each planted bug, and in which scene the bug can be reached.
 
-use super::scene::{CALM, LOSSES, OUTAGE, REFUSALS, REPEATS, SLOW, SPOILED, Scene, UNCOMMITTED, UNPUBLISHED};
+use super::scene::{CALM, HICCUPS, LOSSES, OUTAGE, REFUSALS, REPEATS, SLOW, SPOILED, Scene, UNCOMMITTED, UNPUBLISHED};
 use contract::Bug;
 
 /// How a planted bug is seen.
@@ -37,7 +37,7 @@ pub const fn sight(bug: Bug) -> Sight {
         Bug::PublishBeforeCommit => By("D2", &UNCOMMITTED),
         Bug::PublishUnlogged | Bug::PublishAnotherPayload => By("D2", &CALM),
         Bug::AckBeforeCommit | Bug::AckWhatFailed => By("D3", &OUTAGE),
-        Bug::InboxFirst => By("D4", &UNCOMMITTED),
+        Bug::InboxFirst => By("D4", &HICCUPS),
         Bug::RelayDies => By("D5", &CALM),
         Bug::CauseOfANeighbour => By("D6", &CALM),
         Bug::SweepWithoutCause => By("D6", &LOSSES),

@@ -44,13 +44,12 @@ pub struct Mischief {
     pub outage: Option<Range<Duration>>,
     /// Statements fail in this time since the beginning of the world, through nobody else's fault.
     pub refuses: Option<Range<Duration>>,
-    /// Deliver messages with other data.
+    /// Deliver some messages with other data.
     pub spoil: Option<Spoil>,
 }
 
-/// The data with which a message is delivered instead of its own; none leaves it as it is. The same message must
-/// be spoiled in the same way each time.
-pub type Spoil = fn(&Message) -> Option<String>;
+/// The data with which a message is delivered instead of its own; none leaves it as it is.
+pub type Spoil = fn(&Delivery) -> Option<String>;
 
 /// Makes a service for each of its incarnations.
 pub type Make = Box<dyn Fn(&Context) -> Arc<dyn Service> + Send + Sync>;
@@ -405,7 +404,7 @@ impl Site for Place {
             if let Some(data) = self
                 .mischief
                 .spoil
-                .and_then(|spoil| spoil(&delivery.message))
+                .and_then(|spoil| spoil(delivery))
             {
                 self.strike();
                 Arc::make_mut(&mut delivery.message).data = data;
