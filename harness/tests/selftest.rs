@@ -19,8 +19,14 @@ fn the_same_seed_leaves_the_same_evidence() {
     for scene in [&REPEATS, &CRASH, &SWARM] {
         let twice = [(); 2].map(|()| {
             let evidence = trial::run(7, None, scene);
-            let tables = format!("{:?} {:?} {:?}", evidence.orders, evidence.products, evidence.payments);
-            let messages = format!("{:?} {:?} {:?}", evidence.said, evidence.tap, evidence.applied);
+            let tables = format!(
+                "{:?} {:?} {:?}",
+                evidence.orders, evidence.products, evidence.payments
+            );
+            let messages = format!(
+                "{:?} {:?} {:?}",
+                evidence.said, evidence.tap, evidence.applied
+            );
             let clients = format!("{:?} {:?}", evidence.plan, evidence.history);
             (tables, messages, clients, judge(&evidence))
         });
@@ -41,7 +47,10 @@ mod planted {
 
     #[test]
     fn every_planted_bug_is_found_by_the_check_that_is_meant_for_it() {
-        let config = Config { clean_seeds: 0, ..Config::default() };
+        let config = Config {
+            clean_seeds: 0,
+            ..Config::default()
+        };
         let proof = run(&config, &|_| {});
         println!("{proof}");
         assert!(proof.is_proved(), "{proof}");

@@ -3,7 +3,9 @@
 use crate::history::{Action, Operation, Outcome, Story};
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
-use contract::http::{CreateProduct, Order, OrderAccepted, OrderItem, OrderStatus, PlaceOrder, Product};
+use contract::http::{
+    CreateProduct, Order, OrderAccepted, OrderItem, OrderStatus, PlaceOrder, Product,
+};
 use contract::{Cents, Line, OrderId, ProductId};
 use http_body_util::BodyExt;
 use platform::world::World;
@@ -32,7 +34,10 @@ pub(super) struct Intent<'a> {
 
 impl Client {
     pub(super) fn new(world: World) -> Self {
-        Self { world, history: RefCell::default() }
+        Self {
+            world,
+            history: RefCell::default(),
+        }
     }
 
     /// What it did so far.
@@ -41,20 +46,50 @@ impl Client {
     }
 
     /// Creates a product; asks again until it is answered.
-    pub(super) async fn create(&self, price_cents: Cents, stock: i64, key: &str) -> Option<ProductId> {
-        let body = CreateProduct { name: "a record".to_owned(), price_cents, stock };
+    pub(super) async fn create(
+        &self,
+        price_cents: Cents,
+        stock: i64,
+        key: &str,
+    ) -> Option<ProductId> {
+        let body = CreateProduct {
+            name: "a record".to_owned(),
+            price_cents,
+            stock,
+        };
         for _ in 0..TRIES {
-            let intent = Intent { story: Story::Catalogue, key: Some(key), due_us: self.world.now_us() };
+            let intent = Intent {
+                story: Story::Catalogue,
+                key: Some(key),
+                due_us: self.world.now_us(),
+            };
             let start_us = self.world.now_us();
-            let answer = self.post("products", "/api/v1/products", key, &json(&body)).await;
+            let answer = self
+                .post("products", "/api/v1/products", key, &json(&body))
+                .await;
             let (outcome, id) = match answer {
                 Ok((StatusCode::CREATED, text)) => match serde_json::from_str::<Product>(&text) {
-                    Ok(product) => (Outcome::Created { product_id: product.id }, Some(product.id)),
-                    Err(error) => (Outcome::Unknown { why: error.to_string() }, None),
+                    Ok(product) => (
+                        Outcome::Created {
+                            product_id: product.id,
+                        },
+                        Some(product.id),
+                    ),
+                    Err(error) => (
+                        Outcome::Unknown {
+                            why: error.to_string(),
+                        },
+                        None,
+                    ),
                 },
                 other => (not_done(other), None),
             };
-            self.note(&intent, Action::CreateProduct { price_cents, stock }, start_us, outcome);
+            self.note(
+                &intent,
+                Action::CreateProduct { price_cents, stock },
+                start_us,
+                outcome,
+            );
             if id.is_some() {
                 return id;
             }
@@ -78,11 +113,26 @@ impl Client {
     async fn place_once(&self, intent: &Intent<'_>, items: &[Line]) -> Outcome {
         let start_us = self.world.now_us();
         let body = order_body(items);
-        let outcome = match self.post("orders", "/api/v1/orders", intent.key.unwrap_or_default(), &body).await {
+        let outcome = match self
+            .post(
+                "orders",
+                "/api/v1/orders",
+                intent.key.unwrap_or_default(),
+                &body,
+            )
+            .await
+        {
             Ok((StatusCode::CREATED, text)) => accepted(&text),
             other => not_done(other),
         };
-        self.note(intent, Action::Place { items: items.to_vec() }, start_us, outcome.clone());
+        self.note(
+            intent,
+            Action::Place {
+                items: items.to_vec(),
+            },
+            start_us,
+            outcome.clone(),
+        );
         outcome
     }
 
@@ -90,12 +140,27 @@ impl Client {
     pub(super) async fn place_badly(&self, intent: &Intent<'_>, body: &str) {
         for _ in 0..TRIES {
             let start_us = self.world.now_us();
-            let outcome = match self.post("orders", "/api/v1/orders", intent.key.unwrap_or_default(), body).await {
+            let outcome = match self
+                .post(
+                    "orders",
+                    "/api/v1/orders",
+                    intent.key.unwrap_or_default(),
+                    body,
+                )
+                .await
+            {
                 Ok((StatusCode::CREATED, text)) => accepted(&text),
                 other => not_done(other),
             };
             let is_answered = !matches!(outcome, Outcome::Unknown { .. });
-            self.note(intent, Action::PlaceBadly { body: body.to_owned() }, start_us, outcome);
+            self.note(
+                intent,
+                Action::PlaceBadly {
+                    body: body.to_owned(),
+                },
+                start_us,
+                outcome,
+            );
             if is_answered {
                 return;
             }
@@ -107,23 +172,58 @@ impl Client {
     pub(super) async fn abandon(&self, intent: &Intent<'_>, items: &[Line]) {
         let start_us = self.world.now_us();
         let body = order_body(items);
-        let sent = self.post("orders", "/api/v1/orders", intent.key.unwrap_or_default(), &body);
+        let sent = self.post(
+            "orders",
+            "/api/v1/orders",
+            intent.key.unwrap_or_default(),
+            &body,
+        );
         // Polled once, which is enough to send it; nobody can answer before the clock has moved.
         let _ = tokio::time::timeout(Duration::ZERO, sent).await;
-        let outcome = Outcome::Unknown { why: "hung up".to_owned() };
-        self.note(intent, Action::Place { items: items.to_vec() }, start_us, outcome);
+        let outcome = Outcome::Unknown {
+            why: "hung up".to_owned(),
+        };
+        self.note(
+            intent,
+            Action::Place {
+                items: items.to_vec(),
+            },
+            start_us,
+            outcome,
+        );
     }
 
     /// Looks at an order, or waits until it is settled; asks again until it is answered.
-    pub(super) async fn read(&self, intent: &Intent<'_>, order_id: OrderId, wait: bool) -> Option<OrderStatus> {
-        let query = if wait { "?wait=settled&timeoutMs=10000" } else { "" };
+    pub(super) async fn read(
+        &self,
+        intent: &Intent<'_>,
+        order_id: OrderId,
+        wait: bool,
+    ) -> Option<OrderStatus> {
+        let query = if wait {
+            "?wait=settled&timeoutMs=10000"
+        } else {
+            ""
+        };
         for _ in 0..TRIES {
             let start_us = self.world.now_us();
-            let answer = self.get("orders", &format!("/api/v1/orders/{order_id}{query}"), "application/json").await;
+            let answer = self
+                .get(
+                    "orders",
+                    &format!("/api/v1/orders/{order_id}{query}"),
+                    "application/json",
+                )
+                .await;
             let outcome = match answer {
                 Ok((StatusCode::OK, text)) => match serde_json::from_str::<Order>(&text) {
-                    Ok(order) => Outcome::Ok { order_id, status: order.status, version: order.version },
-                    Err(error) => Outcome::Unknown { why: error.to_string() },
+                    Ok(order) => Outcome::Ok {
+                        order_id,
+                        status: order.status,
+                        version: order.version,
+                    },
+                    Err(error) => Outcome::Unknown {
+                        why: error.to_string(),
+                    },
                 },
                 other => not_done(other),
             };
@@ -157,12 +257,26 @@ impl Client {
         key: &str,
         body: &str,
     ) -> Result<(StatusCode, String), String> {
-        let request = Request::post(path).header("content-type", "application/json").header("idempotency-key", key);
-        self.send(service, request.body(Body::from(body.to_owned()))).await
+        let request = Request::post(path)
+            .header("content-type", "application/json")
+            .header("idempotency-key", key);
+        self.send(service, request.body(Body::from(body.to_owned())))
+            .await
     }
 
-    async fn get(&self, service: &'static str, path: &str, accept: &str) -> Result<(StatusCode, String), String> {
-        self.send(service, Request::get(path).header("accept", accept).body(Body::empty())).await
+    async fn get(
+        &self,
+        service: &'static str,
+        path: &str,
+        accept: &str,
+    ) -> Result<(StatusCode, String), String> {
+        self.send(
+            service,
+            Request::get(path)
+                .header("accept", accept)
+                .body(Body::empty()),
+        )
+        .await
     }
 
     async fn send(
@@ -171,10 +285,19 @@ impl Client {
         request: Result<Request<Body>, axum::http::Error>,
     ) -> Result<(StatusCode, String), String> {
         let request = request.map_err(|error| error.to_string())?;
-        let response = self.world.request(service, request).await.map_err(|error| error.to_string())?;
+        let response = self
+            .world
+            .request(service, request)
+            .await
+            .map_err(|error| error.to_string())?;
         let status = response.status();
-        let body = response.into_body().collect().await.map_err(|error| error.to_string())?;
-        let text = String::from_utf8(body.to_bytes().to_vec()).map_err(|error| error.to_string())?;
+        let body = response
+            .into_body()
+            .collect()
+            .await
+            .map_err(|error| error.to_string())?;
+        let text =
+            String::from_utf8(body.to_bytes().to_vec()).map_err(|error| error.to_string())?;
         Ok((status, text))
     }
 
@@ -197,22 +320,42 @@ fn json(value: &impl Serialize) -> String {
 }
 
 fn order_body(items: &[Line]) -> String {
-    let item = |line: &Line| OrderItem { product_id: line.product_id, quantity: line.quantity };
-    json(&PlaceOrder { items: items.iter().map(item).collect() })
+    let item = |line: &Line| OrderItem {
+        product_id: line.product_id,
+        quantity: line.quantity,
+    };
+    json(&PlaceOrder {
+        items: items.iter().map(item).collect(),
+    })
 }
 
 fn accepted(text: &str) -> Outcome {
     match serde_json::from_str::<OrderAccepted>(text) {
-        Ok(OrderAccepted { id, status, version, .. }) => Outcome::Ok { order_id: id, status, version },
-        Err(error) => Outcome::Unknown { why: error.to_string() },
+        Ok(OrderAccepted {
+            id,
+            status,
+            version,
+            ..
+        }) => Outcome::Ok {
+            order_id: id,
+            status,
+            version,
+        },
+        Err(error) => Outcome::Unknown {
+            why: error.to_string(),
+        },
     }
 }
 
 /// What an answer that is no success says of the outcome.
 fn not_done(answer: Result<(StatusCode, String), String>) -> Outcome {
     match answer {
-        Ok((status, _)) if status.is_client_error() => Outcome::Refused { status: status.as_u16() },
-        Ok((status, _)) => Outcome::Unknown { why: status.to_string() },
+        Ok((status, _)) if status.is_client_error() => Outcome::Refused {
+            status: status.as_u16(),
+        },
+        Ok((status, _)) => Outcome::Unknown {
+            why: status.to_string(),
+        },
         Err(why) => Outcome::Unknown { why },
     }
 }

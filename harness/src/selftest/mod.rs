@@ -16,7 +16,7 @@ use crate::check::{self, CHECKS, Finding, Verdict};
 use crate::corrupt;
 use crate::evidence::{Evidence, Source};
 use contract::Bug;
-use scene::SCENES;
+use scene::{SCENES, Scene};
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -34,11 +34,19 @@ pub struct Config {
     pub clean_seeds: u64,
     /// Only this bug.
     pub only: Option<Bug>,
+    /// Worlds without a bug play only this scene, and no bug is looked for.
+    pub scene: Option<&'static Scene>,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { seed: 1, seeds_per_bug: 20, clean_seeds: 200, only: None }
+        Self {
+            seed: 1,
+            seeds_per_bug: 20,
+            clean_seeds: 200,
+            only: None,
+            scene: None,
+        }
     }
 }
 
@@ -126,7 +134,10 @@ pub struct SelfTest {
 impl SelfTest {
     /// Whether the checks are proved: all bugs found, no false alarm, nothing spoiled unseen.
     pub fn is_proved(&self) -> bool {
-        let missed = self.hunts.iter().any(|(_, hunt)| matches!(hunt, Hunt::Missed { .. }));
+        let missed = self
+            .hunts
+            .iter()
+            .any(|(_, hunt)| matches!(hunt, Hunt::Missed { .. }));
         let is_blind = self.removed.iter().any(|removed| !removed.wrong.is_empty());
         !missed && self.alarms.is_empty() && self.spoiled_unseen.is_empty() && !is_blind
     }
@@ -141,14 +152,19 @@ impl SelfTest {
 pub fn run(config: &Config, progress: &(dyn Fn(Progress) + Sync)) -> SelfTest {
     let begin = Instant::now();
     let bugs: Vec<Bug> = match config.only {
-        _ if !platform::PLANTED => Vec::new(),
+        _ if !platform::PLANTED || config.scene.is_some() => Vec::new(),
         Some(bug) => vec![bug],
         None => Bug::ALL.to_vec(),
     };
     let seeds: Vec<u64> = (0..config.clean_seeds).collect();
     let done = AtomicUsize::new(0);
     let of = bugs.len() + seeds.len();
-    let step = || progress(Progress { done: done.fetch_add(1, Ordering::Relaxed) + 1, of });
+    let step = || {
+        progress(Progress {
+            done: done.fetch_add(1, Ordering::Relaxed) + 1,
+            of,
+        });
+    };
     let hunts = spread(&bugs, |bug| {
         let hunt = hunt(config, *bug);
         step();
@@ -178,7 +194,10 @@ pub fn run(config: &Config, progress: &(dyn Fn(Progress) + Sync)) -> SelfTest {
         spoiled_seen: proof.seen,
         spoiled_unseen,
         spoiled_idle,
-        removed: Source::ALL.into_iter().map(|source| remove(&good, source)).collect(),
+        removed: Source::ALL
+            .into_iter()
+            .map(|source| remove(&good, source))
+            .collect(),
         took: begin.elapsed(),
     }
 }
@@ -193,16 +212,29 @@ pub fn hunt(config: &Config, bug: Bug) -> Hunt {
     for n in 0..config.seeds_per_bug {
         let seed = config.seed.wrapping_add(n);
         let findings = check::judge(&trial::run(seed, Some(bug), scene));
-        let invalid: Vec<Finding> =
-            findings.into_iter().filter(|finding| finding.verdict == Verdict::Invalid).collect();
+        let invalid: Vec<Finding> = findings
+            .into_iter()
+            .filter(|finding| finding.verdict == Verdict::Invalid)
+            .collect();
         let also: Vec<String> = ids(&invalid).filter(|id| id != named).collect();
         if let Some(found) = invalid.iter().find(|finding| finding.id == named) {
-            let what = found.sample.first().map_or_else(String::new, |violation| violation.what.clone());
-            return Hunt::Found { seed, seeds: n + 1, also, what };
+            let what = found
+                .sample
+                .first()
+                .map_or_else(String::new, |violation| violation.what.clone());
+            return Hunt::Found {
+                seed,
+                seeds: n + 1,
+                also,
+                what,
+            };
         }
         others.extend(also);
     }
-    Hunt::Missed { seeds: config.seeds_per_bug, also: others.into_iter().collect() }
+    Hunt::Missed {
+        seeds: config.seeds_per_bug,
+        also: others.into_iter().collect(),
+    }
 }
 
 fn ids(findings: &[Finding]) -> impl Iterator<Item = String> {
@@ -219,16 +251,26 @@ pub struct Clean {
 }
 
 fn clean(config: &Config, nth: u64) -> Clean {
-    let scene = SCENES[usize::try_from(nth).unwrap_or(0) % SCENES.len()];
-    judge_clean(config.seed.wrapping_add(nth), scene)
+    let in_turn = SCENES[usize::try_from(nth).unwrap_or(0) % SCENES.len()];
+    judge_clean(
+        config.seed.wrapping_add(nth),
+        config.scene.unwrap_or(in_turn),
+    )
 }
 
 /// Judges a shop without bugs in `scene`.
-pub fn judge_clean(seed: u64, scene: &scene::Scene) -> Clean {
+pub fn judge_clean(seed: u64, scene: &Scene) -> Clean {
     let trial::Trial { evidence, struck } = trial::tell(seed, None, scene);
     let findings = check::judge(&evidence).into_iter();
-    let wrong = findings.filter(|finding| matches!(finding.verdict, Verdict::Invalid | Verdict::Unknown));
-    let alarms = wrong.map(|finding| Alarm { scene: scene.name, seed, finding }).collect();
+    let wrong =
+        findings.filter(|finding| matches!(finding.verdict, Verdict::Invalid | Verdict::Unknown));
+    let alarms = wrong
+        .map(|finding| Alarm {
+            scene: scene.name,
+            seed,
+            finding,
+        })
+        .collect();
     Clean { alarms, struck }
 }
 
@@ -237,7 +279,10 @@ fn why_idle(good: &Evidence, name: &str) -> Option<String> {
     let corruption = corrupt::all().find(|corruption| corruption.name == name)?;
     let finding = check::judge_one(good, corruption.check)?;
     let is_due = finding.verdict != Verdict::NotApplicable;
-    finding.why.filter(|_| !is_due).map(|why| format!("{} is not due: {why}", corruption.check))
+    finding
+        .why
+        .filter(|_| !is_due)
+        .map(|why| format!("{} is not due: {why}", corruption.check))
 }
 
 /// Takes a source away: exactly the checks that need it must know nothing.
@@ -253,7 +298,11 @@ fn remove(good: &Evidence, source: Source) -> Removed {
             wrong.push(check.id);
         }
     }
-    Removed { source, unknown, wrong }
+    Removed {
+        source,
+        unknown,
+        wrong,
+    }
 }
 
 /// Does `work` for each job, on as many threads as there are; the answers are in the order of the jobs.
@@ -266,7 +315,10 @@ fn spread<J: Sync, A: Send>(jobs: &[J], work: impl Fn(&J) -> A + Sync) -> Vec<A>
             scope.spawn(|| {
                 while let Some((at, job)) = nth(jobs, next.fetch_add(1, Ordering::Relaxed)) {
                     let answer = work(job);
-                    answers.lock().unwrap_or_else(PoisonError::into_inner).push((at, answer));
+                    answers
+                        .lock()
+                        .unwrap_or_else(PoisonError::into_inner)
+                        .push((at, answer));
                 }
             });
         }

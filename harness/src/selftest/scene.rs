@@ -21,6 +21,12 @@ pub struct Scene {
     setup: fn(&mut ChaCha8Rng) -> Setup,
 }
 
+impl std::fmt::Debug for Scene {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name)
+    }
+}
+
 /// A scene with everything chosen.
 pub(super) struct Setup {
     /// How the provider behaves.
@@ -32,6 +38,11 @@ pub(super) struct Setup {
 }
 
 impl Scene {
+    /// The scene with this name.
+    pub fn parse(name: &str) -> Option<&'static Self> {
+        SCENES.into_iter().find(|scene| scene.name == name)
+    }
+
     pub(super) fn setup(&self, chance: &mut ChaCha8Rng) -> Setup {
         (self.setup)(chance)
     }
@@ -54,21 +65,41 @@ pub const SCENES: [&Scene; 12] = [
 ];
 
 /// Nothing goes wrong.
-pub const CALM: Scene = Scene { name: "calm", what: "nothing goes wrong", setup: calm };
+pub const CALM: Scene = Scene {
+    name: "calm",
+    what: "nothing goes wrong",
+    setup: calm,
+};
 /// Messages come twice, late, and in another order.
-pub const REPEATS: Scene =
-    Scene { name: "repeats", what: "messages come twice, late, and in another order", setup: repeats };
+pub const REPEATS: Scene = Scene {
+    name: "repeats",
+    what: "messages come twice, late, and in another order",
+    setup: repeats,
+};
 /// The provider loses requests and answers.
-pub const LOSSES: Scene = Scene { name: "losses", what: "the provider loses requests and answers", setup: losses };
+pub const LOSSES: Scene = Scene {
+    name: "losses",
+    what: "the provider loses requests and answers",
+    setup: losses,
+};
 /// The provider takes long.
-pub const SLOW: Scene =
-    Scene { name: "slow", what: "the provider often takes longer than payments waits", setup: slow };
+pub const SLOW: Scene = Scene {
+    name: "slow",
+    what: "the provider often takes longer than payments waits",
+    setup: slow,
+};
 /// The database of a service is gone for a while.
-pub const OUTAGE: Scene =
-    Scene { name: "outage", what: "the database of a service is gone for a while", setup: outage };
+pub const OUTAGE: Scene = Scene {
+    name: "outage",
+    what: "the database of a service is gone for a while",
+    setup: outage,
+};
 /// The statements of a service fail for a while.
-pub const REFUSALS: Scene =
-    Scene { name: "refusals", what: "all statements of a service fail for a second", setup: refusals };
+pub const REFUSALS: Scene = Scene {
+    name: "refusals",
+    what: "all statements of a service fail for a second",
+    setup: refusals,
+};
 /// A message never gets through.
 pub const SPOILED: Scene = Scene {
     name: "spoiled",
@@ -82,17 +113,30 @@ pub const HICCUPS: Scene = Scene {
     setup: hiccups,
 };
 /// A service crashes anywhere.
-pub const CRASH: Scene =
-    Scene { name: "crash", what: "a service crashes at any of its port calls", setup: crash };
+pub const CRASH: Scene = Scene {
+    name: "crash",
+    what: "a service crashes at any of its port calls",
+    setup: crash,
+};
 /// A service crashes between commit and publish.
-pub const UNPUBLISHED: Scene =
-    Scene { name: "unpublished", what: "a service crashes before it publishes", setup: unpublished };
+pub const UNPUBLISHED: Scene = Scene {
+    name: "unpublished",
+    what: "a service crashes before it publishes",
+    setup: unpublished,
+};
 /// A service crashes before a commit.
-pub const UNCOMMITTED: Scene =
-    Scene { name: "uncommitted", what: "a slow service crashes before it commits", setup: uncommitted };
+pub const UNCOMMITTED: Scene = Scene {
+    name: "uncommitted",
+    what: "a slow service crashes before it commits",
+    setup: uncommitted,
+};
 
 /// Several of the others at once.
-pub const SWARM: Scene = Scene { name: "swarm", what: "several of the other troubles at once", setup: swarm };
+pub const SWARM: Scene = Scene {
+    name: "swarm",
+    what: "several of the other troubles at once",
+    setup: swarm,
+};
 
 /// Orders that come to these amounts are declined.
 pub(super) const DECLINED_CENTS: [i64; 2] = [6_666, 13_332];
@@ -103,23 +147,49 @@ const LONG: Duration = Duration::from_secs(6);
 const SHORT: Duration = Duration::from_millis(3_600);
 
 fn setup() -> Setup {
-    let declined = DECLINED_CENTS.map(Cents::try_from).into_iter().flatten().collect();
-    let provider = ProviderSettings { decline_amounts_cents: declined, ..ProviderSettings::default() };
-    Setup { provider, mischief: ShopMischief::default(), load: SHORT }
+    let declined = DECLINED_CENTS
+        .map(Cents::try_from)
+        .into_iter()
+        .flatten()
+        .collect();
+    let provider = ProviderSettings {
+        decline_amounts_cents: declined,
+        ..ProviderSettings::default()
+    };
+    Setup {
+        provider,
+        mischief: ShopMischief::default(),
+        load: SHORT,
+    }
 }
 
 fn calm(_: &mut ChaCha8Rng) -> Setup {
-    Setup { load: LONG, ..setup() }
+    Setup {
+        load: LONG,
+        ..setup()
+    }
 }
 
 fn repeats(chance: &mut ChaCha8Rng) -> Setup {
-    Setup { mischief: ShopMischief::everywhere(&repeated(chance)), ..setup() }
+    Setup {
+        mischief: ShopMischief::everywhere(&repeated(chance)),
+        ..setup()
+    }
 }
 
 fn repeated(chance: &mut ChaCha8Rng) -> Mischief {
-    let mut types = || EventType::ALL.choose(chance).map_or("", |kind| kind.as_str());
+    let mut types = || {
+        EventType::ALL
+            .choose(chance)
+            .map_or("", |kind| kind.as_str())
+    };
     let duplicate = vec![(types(), 1), (types(), 2), (types(), 1)];
-    Mischief { duplicate, delay: vec![types()], shuffle: true, ..Mischief::default() }
+    Mischief {
+        duplicate,
+        delay: vec![types()],
+        shuffle: true,
+        ..Mischief::default()
+    }
 }
 
 fn losses(_: &mut ChaCha8Rng) -> Setup {
@@ -128,7 +198,10 @@ fn losses(_: &mut ChaCha8Rng) -> Setup {
 
 fn losses_of(rate: f64) -> Setup {
     let mut setup = setup();
-    (setup.provider.lost_request_rate, setup.provider.lost_answer_rate) = (rate, rate);
+    (
+        setup.provider.lost_request_rate,
+        setup.provider.lost_answer_rate,
+    ) = (rate, rate);
     setup
 }
 
@@ -144,13 +217,25 @@ fn slow_by(latency_ms: f64) -> Setup {
 
 fn outage(chance: &mut ChaCha8Rng) -> Setup {
     let time = time(chance, 500..2_500);
-    in_one_service(chance, Mischief { outage: Some(time), ..Mischief::default() })
+    in_one_service(
+        chance,
+        Mischief {
+            outage: Some(time),
+            ..Mischief::default()
+        },
+    )
 }
 
 /// Shorter than the shortest pauses before a message is given up, which are 1.75 seconds together.
 fn refusals(chance: &mut ChaCha8Rng) -> Setup {
     let time = time(chance, 600..1_400);
-    in_one_service(chance, Mischief { refuses: Some(time), ..Mischief::default() })
+    in_one_service(
+        chance,
+        Mischief {
+            refuses: Some(time),
+            ..Mischief::default()
+        },
+    )
 }
 
 fn spoiled(_: &mut ChaCha8Rng) -> Setup {
@@ -164,7 +249,9 @@ fn hiccups(_: &mut ChaCha8Rng) -> Setup {
     let mut setup = setup();
     setup.mischief.products.spoil = Some(|delivery| {
         let is_first = delivery.attempts == 0;
-        is_first.then(|| of_another(&delivery.message, EventType::PaymentProcessed, "orderId")).flatten()
+        is_first
+            .then(|| of_another(&delivery.message, EventType::PaymentProcessed, "orderId"))
+            .flatten()
     });
     setup
 }
@@ -189,7 +276,10 @@ fn crash(chance: &mut ChaCha8Rng) -> Setup {
 fn unpublished(chance: &mut ChaCha8Rng) -> Setup {
     let mut setup = setup();
     let nth = chance.random_range(1..9);
-    let at = |nth| Mischief { crash_before: Some(("publish", nth)), ..Mischief::default() };
+    let at = |nth| Mischief {
+        crash_before: Some(("publish", nth)),
+        ..Mischief::default()
+    };
     match chance.random_range(0..3) {
         0 => setup.mischief.orders = at(nth),
         // What products says first is the catalogue.
@@ -203,9 +293,19 @@ fn uncommitted(chance: &mut ChaCha8Rng) -> Setup {
     // The first commit is that of the tables. In orders, of those that follow the early ones are those of requests.
     let last = chance.random_range(2..14);
     let nth = chance.random_range(2..=last);
-    let mischief = Mischief { crash_before: Some(("commit", nth)), dawdle: true, ..Mischief::default() };
+    let mischief = Mischief {
+        crash_before: Some(("commit", nth)),
+        dawdle: true,
+        ..Mischief::default()
+    };
     if chance.random_ratio(2, 3) {
-        return Setup { mischief: ShopMischief { orders: mischief, ..ShopMischief::default() }, ..setup() };
+        return Setup {
+            mischief: ShopMischief {
+                orders: mischief,
+                ..ShopMischief::default()
+            },
+            ..setup()
+        };
     }
     in_one_service(chance, mischief)
 }
@@ -214,11 +314,24 @@ fn uncommitted(chance: &mut ChaCha8Rng) -> Setup {
 /// outage then.
 fn swarm(chance: &mut ChaCha8Rng) -> Setup {
     let mut setup = [setup, || losses_of(0.1), || slow_by(300.0)][chance.random_range(0..3)]();
-    let common = if chance.random() { repeated(chance) } else { Mischief::default() };
-    let common = Mischief { dawdle: chance.random(), shuffle: chance.random(), ..common };
+    let common = if chance.random() {
+        repeated(chance)
+    } else {
+        Mischief::default()
+    };
+    let common = Mischief {
+        dawdle: chance.random(),
+        shuffle: chance.random(),
+        ..common
+    };
     setup.mischief = ShopMischief::everywhere(&common);
     let kind = chance.random_range(0..5);
-    let ShopMischief { orders, products, payments, .. } = &mut setup.mischief;
+    let ShopMischief {
+        orders,
+        products,
+        payments,
+        ..
+    } = &mut setup.mischief;
     for place in [orders, products, payments] {
         match kind {
             0 => place.crash_at = Some(chance.random_range(1..800)),

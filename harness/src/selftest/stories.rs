@@ -36,7 +36,9 @@ impl Catalogue {
     pub(super) async fn create(client: &Client) -> Self {
         let create = async |price: i64, stock: i64| {
             let key = format!("product-{price}");
-            let id = client.create(Cents::try_from(price).unwrap_or(Cents::ZERO), stock, &key).await;
+            let id = client
+                .create(Cents::try_from(price).unwrap_or(Cents::ZERO), stock, &key)
+                .await;
             // Without an answer there may be no such product; its orders fail, and the checks will tell.
             id.unwrap_or(ProductId(Uuid::nil()))
         };
@@ -71,7 +73,12 @@ pub(super) struct Tale {
 pub(super) fn tales(chance: &mut ChaCha8Rng, load: Duration) -> Vec<Tale> {
     let mut tales = Vec::new();
     let mut add = |story: Story, moment: u32, choice: u32| {
-        tales.push(Tale { story, place: tales.len(), due: load / MOMENTS * moment, choice });
+        tales.push(Tale {
+            story,
+            place: tales.len(),
+            due: load / MOMENTS * moment,
+            choice,
+        });
     };
     let moment = |chance: &mut ChaCha8Rng| chance.random_range(0..MOMENTS);
     for choice in [2, 3, 1] {
@@ -86,11 +93,25 @@ pub(super) fn tales(chance: &mut ChaCha8Rng, load: Duration) -> Vec<Tale> {
     }
     add(Story::OutOfStock, moment(chance), 10);
     add(Story::UnderMinimum, moment(chance), 3);
-    add(Story::UnderMinimum, moment(chance), chance.random_range(1..10));
+    add(
+        Story::UnderMinimum,
+        moment(chance),
+        chance.random_range(1..10),
+    );
     add(Story::Declined, moment(chance), chance.random_range(1..3));
     add(Story::UnknownProduct, moment(chance), 1);
-    add(Story::SeveralLines, moment(chance), chance.random_range(1..5));
-    for story in [Story::Retry, Story::DoubleClick, Story::KeyReused, Story::InvalidBody, Story::Abandoned] {
+    add(
+        Story::SeveralLines,
+        moment(chance),
+        chance.random_range(1..5),
+    );
+    for story in [
+        Story::Retry,
+        Story::DoubleClick,
+        Story::KeyReused,
+        Story::InvalidBody,
+        Story::Abandoned,
+    ] {
         add(story, moment(chance), chance.random_range(1..4));
     }
     for _ in 0..2 {
@@ -106,7 +127,17 @@ pub(super) async fn tell_all(client: &Client, catalogue: &Catalogue, tales: &[Ta
         tokio::time::sleep(tale.due).await;
         let key = format!("{}-{}", tale.story.as_str(), tale.place);
         let due_us = from_us + i64::try_from(tale.due.as_micros()).unwrap_or(0);
-        tell(client, catalogue, tale, &Intent { story: tale.story, key: Some(&key), due_us }).await;
+        tell(
+            client,
+            catalogue,
+            tale,
+            &Intent {
+                story: tale.story,
+                key: Some(&key),
+                due_us,
+            },
+        )
+        .await;
     }))
     .await;
 }
@@ -149,9 +180,16 @@ async fn tell(client: &Client, catalogue: &Catalogue, tale: &Tale, intent: &Inte
 
 /// Reads an order until it is settled, and then again, soon and late.
 async fn reread(client: &Client, intent: &Intent<'_>, order: OrderId) {
-    let intent = Intent { key: None, ..*intent };
+    let intent = Intent {
+        key: None,
+        ..*intent
+    };
     for _ in 0..12 {
-        if client.read(&intent, order, true).await.is_some_and(contract::http::OrderStatus::is_settled) {
+        if client
+            .read(&intent, order, true)
+            .await
+            .is_some_and(contract::http::OrderStatus::is_settled)
+        {
             break;
         }
     }
@@ -166,19 +204,28 @@ fn items(catalogue: &Catalogue, tale: &Tale) -> Vec<Line> {
     match tale.story {
         Story::UnderMinimum => vec![line(catalogue.cheap, choice)],
         Story::PriceEdge => {
-            let edge = usize::try_from(tale.choice).ok().and_then(|edge| catalogue.edges.get(edge));
+            let edge = usize::try_from(tale.choice)
+                .ok()
+                .and_then(|edge| catalogue.edges.get(edge));
             vec![line(edge.copied().unwrap_or(catalogue.plenty), 1)]
         }
         Story::Declined => vec![line(catalogue.declined, choice)],
         Story::OutOfStock => vec![line(catalogue.scarce, choice)],
         Story::UnknownProduct => vec![line(catalogue.nowhere, choice)],
         Story::SeveralLines => {
-            vec![line(catalogue.plenty, choice), line(catalogue.second, 1), line(catalogue.cheap, 4)]
+            vec![
+                line(catalogue.plenty, choice),
+                line(catalogue.second, 1),
+                line(catalogue.cheap, 4),
+            ]
         }
         _ => vec![line(catalogue.plenty, choice)],
     }
 }
 
 fn line(product_id: ProductId, quantity: i64) -> Line {
-    Line { product_id, quantity: Quantity::try_from(quantity).unwrap_or(Quantity::ONE) }
+    Line {
+        product_id,
+        quantity: Quantity::try_from(quantity).unwrap_or(Quantity::ONE),
+    }
 }

@@ -1,6 +1,9 @@
 //! Which check must find each planted bug, and in which scene the bug can be reached.
 
-use super::scene::{CALM, HICCUPS, LOSSES, OUTAGE, REFUSALS, REPEATS, SLOW, SPOILED, Scene, UNCOMMITTED, UNPUBLISHED};
+use super::scene::{
+    CALM, HICCUPS, LOSSES, OUTAGE, REFUSALS, REPEATS, SLOW, SPOILED, Scene, UNCOMMITTED,
+    UNPUBLISHED,
+};
 use contract::Bug;
 
 /// How a planted bug is seen.

@@ -40,14 +40,21 @@ pub fn run(seed: u64, bug: Option<Bug>, scene: &Scene) -> Evidence {
 
 /// Like [`run`], and tells whether there was any trouble.
 pub fn tell(seed: u64, bug: Option<Bug>, scene: &Scene) -> Trial {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build();
     let runtime = runtime.expect("a runtime with nothing but a timer");
     runtime.block_on(play(seed, bug, scene))
 }
 
 async fn play(seed: u64, bug: Option<Bug>, scene: &Scene) -> Trial {
     let mut chance = ChaCha8Rng::seed_from_u64(seed);
-    let Setup { provider, mut mischief, load } = scene.setup(&mut chance);
+    let Setup {
+        provider,
+        mut mischief,
+        load,
+    } = scene.setup(&mut chance);
     let tales = stories::tales(&mut chance, load);
     mischief.planted = bug;
     let (world, _) = shop::world::build(seed, provider, mischief).await;
@@ -57,7 +64,11 @@ async fn play(seed: u64, bug: Option<Bug>, scene: &Scene) -> Trial {
     let load_from_us = world.now_us();
     stories::tell_all(&client, &catalogue, &tales, load_from_us).await;
     rest(&client).await;
-    let stories: BTreeSet<Story> = tales.iter().map(|tale| tale.story).chain([Story::Catalogue]).collect();
+    let stories: BTreeSet<Story> = tales
+        .iter()
+        .map(|tale| tale.story)
+        .chain([Story::Catalogue])
+        .collect();
     let load_to_us = load_from_us + i64::try_from(load.as_micros()).unwrap_or(0);
     let plan = Plan {
         run: format!("{}-{seed}", scene.name),
@@ -76,7 +87,10 @@ async fn play(seed: u64, bug: Option<Bug>, scene: &Scene) -> Trial {
     };
     // Whatever was to go wrong has; from here on it would only disturb the exports.
     world.heal();
-    Trial { evidence: read(&client, plan).await, struck: world.struck() }
+    Trial {
+        evidence: read(&client, plan).await,
+        struck: world.struck(),
+    }
 }
 
 /// Reads every source.
@@ -108,7 +122,11 @@ async fn rest(client: &Client) {
         if moving != before {
             (since, before) = (tokio::time::Instant::now(), moving);
         }
-        quiet = if moving.is_some_and(Moving::is_nothing) { quiet + 1 } else { 0 };
+        quiet = if moving.is_some_and(Moving::is_nothing) {
+            quiet + 1
+        } else {
+            0
+        };
         if quiet == 2 || since.elapsed() > STUCK_AFTER || begin.elapsed() > PATIENCE {
             return;
         }
@@ -126,7 +144,10 @@ struct Moving {
 impl Moving {
     async fn look(client: &Client) -> Option<Self> {
         let orders = client.export("orders", "/api/v1/orders").await.ok()?;
-        let mut moving = Self { orders: orders.matches("\"status\":\"created\"").count(), ..Self::default() };
+        let mut moving = Self {
+            orders: orders.matches("\"status\":\"created\"").count(),
+            ..Self::default()
+        };
         for queue in shop::QUEUES {
             let text = client.export(queue, "/api/v1/queues").await.ok()?;
             let counts: serde_json::Value = serde_json::from_str(&text).ok()?;

@@ -126,9 +126,9 @@ async fn place(placed: &Placed, tx: &dyn Tx, said: &mut Said) -> Result<Reply> {
     sql::insert(tx, order).await?;
     let mut items = order.items.clone();
     if planted!(ctx, Bug::SayAnotherQuantity) {
-        items
-            .iter_mut()
-            .for_each(|line| line.quantity = Quantity::ONE);
+        for line in &mut items {
+            line.quantity = Quantity::ONE;
+        }
     }
     said.push(OrderCreated {
         order_id: order.id,

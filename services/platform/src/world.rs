@@ -401,11 +401,7 @@ impl Site for Place {
             batch.shuffle(&mut *lock(&self.chance));
         }
         for delivery in batch {
-            if let Some(data) = self
-                .mischief
-                .spoil
-                .and_then(|spoil| spoil(delivery))
-            {
+            if let Some(data) = self.mischief.spoil.and_then(|spoil| spoil(delivery)) {
                 self.strike();
                 Arc::make_mut(&mut delivery.message).data = data;
             }
