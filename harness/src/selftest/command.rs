@@ -14,7 +14,8 @@ pub struct SelfTestArgs {
     #[arg(long, value_name = "NAME", value_parser = bug)]
     bug: Option<Bug>,
     /// In how many worlds to look for each bug
-    #[arg(long, value_name = "N", default_value_t = Config::default().seeds_per_bug)]
+    #[arg(long, value_name = "N", default_value_t = Config::default().seeds_per_bug,
+          value_parser = clap::value_parser!(u64).range(1..))]
     seeds: u64,
     /// How many worlds without a bug must pass
     #[arg(long, value_name = "N", default_value_t = Config::default().clean_seeds)]

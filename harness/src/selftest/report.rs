@@ -38,10 +38,11 @@ impl Display for SelfTest {
         }
         spoiled(self, f)?;
         removed(self, f)?;
-        let verdict = if self.is_proved() {
-            "PROVED"
-        } else {
-            "NOT PROVED"
+        let is_whole = self.config.only.is_none() && self.config.scene.is_none();
+        let verdict = match (self.is_proved(), is_whole) {
+            (true, true) => "PROVED",
+            (true, false) => "PASSED",
+            (false, _) => "NOT PROVED",
         };
         write!(f, "\n  {verdict}  in {:.1} s", self.took.as_secs_f64())
     }
@@ -53,7 +54,7 @@ fn hunts(test: &SelfTest, f: &mut Formatter<'_>) -> Result {
     }
     writeln!(
         f,
-        "  {:<24} {:<12} {:<23} {:>5}  also seen by",
+        "  {:<24} {:<12} {:<29} {:>5}  also seen by",
         "planted bug", "scene", "found by", "seeds"
     )?;
     for (bug, hunt) in &test.hunts {
@@ -71,7 +72,7 @@ fn hunts(test: &SelfTest, f: &mut Formatter<'_>) -> Result {
             } => {
                 writeln!(
                     f,
-                    "  {bug:<24} {scene:<12} {check:<23} {seeds:>5}  {}",
+                    "  {bug:<24} {scene:<12} {check:<29} {seeds:>5}  {}",
                     also.join(" ")
                 )?;
                 if test.config.only.is_some() {
@@ -86,7 +87,7 @@ fn hunts(test: &SelfTest, f: &mut Formatter<'_>) -> Result {
                 };
                 writeln!(
                     f,
-                    "✗ {bug:<24} {scene:<12} {:<23} {seeds:>5}  {also}",
+                    "✗ {bug:<24} {scene:<12} {:<29} {seeds:>5}  {also}",
                     format!("not by {check}")
                 )?;
             }
