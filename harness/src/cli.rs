@@ -5,6 +5,7 @@ use contract::Bug;
 use harness::faults::FaultKind;
 use harness::history::Story;
 use harness::run::default_stories;
+use harness::selftest::SelfTestArgs;
 use harness::threshold::Threshold;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -39,6 +40,8 @@ pub(crate) enum Command {
     Run(Box<RunArgs>),
     /// Judge the recording of a run again, from its files alone
     Check(CheckArgs),
+    /// Prove the checks: each planted bug must be found, and nothing where there is none
+    Selftest(SelfTestArgs),
     /// Run the shop on this machine until Ctrl-C or SIGTERM
     Serve(ServeArgs),
 }

@@ -16,6 +16,7 @@ mod progress;
 pub mod recording;
 pub mod report;
 pub mod run;
+pub mod selftest;
 pub mod target;
 pub mod threshold;
 pub mod workload;

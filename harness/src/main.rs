@@ -25,6 +25,7 @@ fn main() -> ExitCode {
     let ended = catch_unwind(AssertUnwindSafe(|| match command {
         cli::Command::Run(args) => judge::run(*args),
         cli::Command::Check(args) => judge::check(&args),
+        cli::Command::Selftest(args) => ExitCode::from(harness::selftest::command(&args)),
         cli::Command::Serve(args) => serve::serve(&args),
     }));
     ended.unwrap_or_else(|_| {

@@ -1,7 +1,7 @@
 //! S14: ids are unique, and what has the same id is the same thing.
 
 use super::{Tally, Violation};
-use crate::evidence::{OrderNo, View};
+use crate::evidence::{Act, Did, End, OrderNo, View};
 
 /// No row yet.
 const NOWHERE: u32 = u32::MAX;
@@ -19,6 +19,7 @@ pub(super) fn judge(view: &View<'_>) -> Tally {
                 format!("{orders} orders have the id {}", view.order_id(order)),
             )
         }));
+        tally.look(for_two_requests(view, order));
     }
     let mut seen = vec![false; view.names.payments.len()];
     for row in &view.payments {
@@ -77,4 +78,22 @@ fn messages(view: &View<'_>, tally: &mut Tally) {
             )
         }));
     }
+}
+
+/// An order whose id two clients were told: each asked for an order of its own, under a key of its own.
+fn for_two_requests(view: &View<'_>, order: OrderNo) -> Option<Violation> {
+    let told = |did: &&Did| did.act == Act::Place && did.end == End::Ok && did.key.is_some();
+    let mut keys = view.did_of(order).filter(told).map(|did| did.key);
+    let first = keys.next()?;
+    let other = keys.find(|key| *key != first)?;
+    let (id, first, other) = (
+        view.order_id(order),
+        view.names.keys.key(first),
+        view.names.keys.key(other),
+    );
+    Some(Violation::order(
+        view,
+        order,
+        format!("the id {id} was told for two requests (keys {first} and {other})"),
+    ))
 }

@@ -143,7 +143,7 @@ pub const CHECKS: &[Check] = &[
     check!("S13" "session order", "no client sees an order go back",
         Shop, [Orders History], with_reads, session::judge),
     check!("S14" "ids unique", "what has the same id is the same thing",
-        Shop, [Orders Payments LogOrders LogProducts LogPayments Tap], always, ids::judge),
+        Shop, [Orders Payments LogOrders LogProducts LogPayments Tap History], always, ids::judge),
     check!("D1" "state, then event", "each committed event was on the exchange",
         Shop, [LogOrders LogProducts LogPayments Tap], always, carried::published),
     check!("D2" "event, then state", "each message on the exchange is in its author's log, with the same payload",

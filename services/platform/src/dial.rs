@@ -229,7 +229,7 @@ impl Site for Dial {
         self.counts.duplicated.fetch_add(1, Relaxed);
     }
 
-    fn reorder(&self, batch: &mut Vec<Delivery>) {
+    fn deliver(&self, batch: &mut Vec<Delivery>) {
         if self.is_quiet() || batch.len() < 2 || !lock(&self.settings).reorder {
             return;
         }

@@ -93,8 +93,13 @@ pub trait Site: Send + Sync + 'static {
         vec![(Duration::ZERO, batch.to_vec())]
     }
 
-    /// Changes the order of a batch that was delivered.
-    fn reorder(&self, _batch: &mut Vec<Delivery>) {}
+    /// Whether statements fail just now.
+    fn refuses(&self) -> bool {
+        false
+    }
+
+    /// Changes a batch that was delivered: its order, or what is in it.
+    fn deliver(&self, _batch: &mut Vec<Delivery>) {}
 }
 
 /// A store whose calls pass a site.
@@ -189,8 +194,11 @@ struct FaultyTx {
 }
 
 impl FaultyTx {
-    /// Before each statement.
+    /// Before each statement. What is refused is an error that its step has to answer for, and no outage.
     fn check(&self) -> Result<(), StoreError> {
+        if self.site.refuses() {
+            return Err(StoreError::Statement("as asked for".to_owned()));
+        }
         if self.doom != Some(Doom::Statement) {
             return Ok(());
         }
@@ -371,7 +379,7 @@ impl Deliveries for FaultyDeliveries {
         } else {
             at!(self.site, "next", self.inner.next(max))?
         };
-        self.site.reorder(&mut batch);
+        self.site.deliver(&mut batch);
         Ok(batch)
     }
 
