@@ -8,7 +8,7 @@ use crate::plan::Plan;
 /// The shortest window: a slow disk is no violation.
 const WINDOW_US: i64 = 1_000_000;
 /// With fewer orders than these, a window in which none settles says nothing; so thin loads have longer windows.
-const OFFERED_MIN: usize = 10;
+const OFFERED_MIN: u32 = 10;
 /// The longest window; loads that are thinner than that are not looked at.
 const WINDOW_US_MAX: i64 = 3_600_000_000;
 
@@ -18,7 +18,7 @@ const WINDOW_US_MAX: i64 = 3_600_000_000;
     reason = "between one second and one hour"
 )]
 pub(super) fn window_us(plan: &Plan) -> i64 {
-    let some_orders_us = 1e6 * 1.5 * OFFERED_MIN as f64 / plan.rate.max(1e-9);
+    let some_orders_us = 1.5e6 * f64::from(OFFERED_MIN) / plan.rate.max(1e-9);
     (some_orders_us.min(1e12) as i64).clamp(WINDOW_US, WINDOW_US_MAX)
 }
 
@@ -37,7 +37,7 @@ pub(super) fn judge(view: &View<'_>) -> Tally {
     let mut tally = Tally::default();
     for from in windows(view, window_us) {
         let came = count(&offered, from);
-        if came < OFFERED_MIN {
+        if came < OFFERED_MIN as usize {
             continue;
         }
         let seconds = (from - view.plan.load_from_us) / 100_000;

@@ -33,7 +33,7 @@ pub(super) fn name(began_us: i64, seed: u64) -> String {
     let digits: String = time
         .chars()
         .take(19)
-        .filter(|c| c.is_ascii_alphanumeric())
+        .filter(char::is_ascii_alphanumeric)
         .collect();
     format!("{}-{seed}", digits.replace('T', "-"))
 }

@@ -107,8 +107,7 @@ fn everything_may_come_twice_late_and_shuffled() {
             delay: EventType::ALL.iter().map(|kind| kind.as_str()).collect(),
             shuffle: true,
             dawdle: true,
-            crash_at: None,
-            outage: None,
+            ..Mischief::default()
         };
         tell(five_orders(seed, mischief));
     }

@@ -91,6 +91,7 @@ async fn start(
         seed: 1,
         dispatch: tracing::Dispatch::none(),
         settings: Settings::default(),
+        planted: None,
     });
     Running::start(ctx.clone(), Arc::new(Diary)).await.unwrap();
     ctx
