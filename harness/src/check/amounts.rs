@@ -20,6 +20,16 @@ pub(super) fn judge(view: &View<'_>) -> Tally {
             )
         }));
     }
+    for row in &view.products {
+        let asked = view.price(row.product).filter(|asked| *asked != row.price);
+        tally.weigh(asked.map(|asked| {
+            let what = format!("it was to cost {asked} cents and costs {}", row.price);
+            (
+                asked.abs_diff(row.price),
+                Violation::product(view, row.product, what),
+            )
+        }));
+    }
     tally
 }
 

@@ -2,7 +2,7 @@
 //! State that changed and was not told, or was told and did not change, shows here.
 
 use super::{Tally, Violation};
-use crate::evidence::{OrderNo, OrderRow, ProductRow, Said, Service, View};
+use crate::evidence::{OrderNo, OrderRow, ProductNo, ProductRow, Rows, Said, Service, View};
 use contract::EventType;
 use contract::http::{OrderStatus, PaymentStatus, ReservationStatus};
 
@@ -26,8 +26,25 @@ pub(super) fn judge(view: &View<'_>) -> Tally {
             }));
         }
     }
-    for row in &view.products {
-        tally.look(product(view, row).map(|what| Violation::product(view, row.product, what)));
+    let products = Rows::group(view.names.products.len(), &view.products, |row| {
+        Some(row.product.index())
+    });
+    for index in 0..view.names.products.len() {
+        let number = ProductNo::at(u32::try_from(index).unwrap_or(u32::MAX));
+        let mut rows = products
+            .of(index)
+            .iter()
+            .map(|row| &view.products[*row as usize]);
+        let row = rows.next();
+        // Orders may name products that never were.
+        if row.is_some() || view.stock_of(number).next().is_some() {
+            let wrong = match (row, rows.next()) {
+                (None, _) => Some("it is in the log and not in the table".to_owned()),
+                (Some(_), Some(_)) => Some("it is in the table twice".to_owned()),
+                (Some(row), None) => product(view, row),
+            };
+            tally.look(wrong.map(|what| Violation::product(view, number, what)));
+        }
     }
     tally
 }
@@ -165,24 +182,38 @@ fn payment(view: &View<'_>, order: OrderNo, events: &[&Said]) -> Option<String> 
 }
 
 fn product(view: &View<'_>, row: &ProductRow) -> Option<String> {
-    let mut last = None;
+    let (mut last, mut price, mut received) = (None, None, 0);
     for (due, (said, step)) in (1..).zip(view.stock_of(row.product)) {
+        let kind = said.kind;
         if step.version != due {
-            let kind = said.kind.as_str();
+            let (version, kind) = (step.version, kind.as_str());
             return Some(format!(
-                "the log has version {} ({kind}) where version {due} is due",
-                step.version
+                "the log has version {version} ({kind}) where version {due} is due"
             ));
         }
-        last = Some(step);
+        if kind == EventType::ProductCreated {
+            price = Some(step.price);
+        }
+        if matches!(
+            kind,
+            EventType::ProductCreated | EventType::ProductRestocked
+        ) {
+            received += i64::from(step.quantity);
+        }
+        last = Some((step.version, step.available_after));
     }
-    let Some(last) = last else {
-        return Some("it is in the table, and the log says nothing of it".to_owned());
-    };
-    (last.version != row.version || last.available_after != row.available).then(|| {
-        format!(
-            "the log ends with {} units (version {}), the table has {} (version {})",
-            last.available_after, last.version, row.available, row.version
-        )
+    let told = last.map(|(version, available)| (version, available, received, price));
+    let has = (row.version, row.available, row.received, Some(row.price));
+    (told != Some(has)).then(|| match told {
+        None => "it is in the table, and the log says nothing of it".to_owned(),
+        Some((version, available, received, price)) => format!(
+            "the log ends with {available} of {received} units at {} cents (version {version}), \
+             the table has {} of {} at {} (version {})",
+            price.unwrap_or(0),
+            row.available,
+            row.received,
+            row.price,
+            row.version
+        ),
     })
 }

@@ -14,15 +14,19 @@ enum State {
 
 pub(super) fn judge(view: &View<'_>) -> Tally {
     let mut tally = Tally::default();
+    let mut events: Vec<&Said> = Vec::new();
     for order in view.every_order() {
-        let mut events: Vec<&Said> = view.said_of(order).collect();
+        events.clear();
+        events.extend(view.said_of(order));
         // A refused reservation has version 0 and must be the only one.
         events.sort_by_key(|said| (said.service, said.version, said.time_us));
         for steps in events.chunk_by(|a, b| a.service == b.service) {
             let mut state = State::Nothing;
             let mut before = "nothing";
             for said in steps {
-                let is_its_own = Service::author(said.kind) == said.service;
+                let is_refusal = said.kind == EventType::ReservationFailed;
+                let is_its_own =
+                    Service::author(said.kind) == said.service && is_refusal == (said.version == 0);
                 let next = next(state, said.kind).filter(|_| is_its_own);
                 let kind = said.kind.as_str();
                 tally.look(next.is_none().then(|| {

@@ -1,6 +1,6 @@
-//! What can be wrong with what clients were told, and with payments and charges.
+//! What can be wrong with what clients were told, with payments and charges, and with the catalogue.
 
-use super::{choose, index};
+use super::{choose, drop_one, index};
 use crate::evidence::{Act, ChargeRow, Did, End, Evidence};
 use contract::Reason;
 use contract::http::{ChargeOutcome, OrderStatus, PaymentStatus, ReservationStatus};
@@ -134,4 +134,30 @@ pub(super) fn acknowledged_more(evidence: &mut Evidence, place: usize) -> bool {
         .map(|row| row.items);
     let item = lines.and_then(|lines| evidence.items.get_mut(lines.range().start));
     item.map(|item| item.quantity += 1).is_some()
+}
+
+/// Says that a declined order was out of stock, or the other way round.
+pub(super) fn other_reason(evidence: &mut Evidence, place: usize) -> bool {
+    let row = choose(&mut evidence.orders, place, |row| {
+        row.status == OrderStatus::Canceled
+    });
+    let other = |reason| {
+        if reason == Some(Reason::Declined) {
+            Reason::OutOfStock
+        } else {
+            Reason::Declined
+        }
+    };
+    row.map(|row| row.reason = Some(other(row.reason)))
+        .is_some()
+}
+
+pub(super) fn drop_product(evidence: &mut Evidence, place: usize) -> bool {
+    drop_one(&mut evidence.products, place, |_| true)
+}
+
+pub(super) fn other_price(evidence: &mut Evidence, place: usize) -> bool {
+    choose(&mut evidence.products, place, |_| true)
+        .map(|row| row.price += 1)
+        .is_some()
 }

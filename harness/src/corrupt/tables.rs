@@ -1,8 +1,9 @@
 //! What can be wrong with the tables and with what the clients saw.
 
 use super::answers::{
-    acknowledged_more, charge_more, dead_more, no_decline, pay_twice, payment_twice,
-    process_payment, refuse_repeat, refuse_request, reserved_still, table_back,
+    acknowledged_more, charge_more, dead_more, drop_product, no_decline, other_price, other_reason,
+    pay_twice, payment_twice, process_payment, refuse_repeat, refuse_request, reserved_still,
+    table_back,
 };
 use super::{Corruption, choose, drop_one, index, is};
 use crate::evidence::{Act, End, Evidence, OrderNo, Span};
@@ -25,6 +26,11 @@ pub(super) const ALL: &[Corruption] = &[
         name: "a reservation line stays open",
         check: "S1",
         apply: reserved_still,
+    },
+    Corruption {
+        name: "canceled for another reason",
+        check: "S1",
+        apply: other_reason,
     },
     Corruption {
         name: "a unit of stock more",
@@ -82,6 +88,11 @@ pub(super) const ALL: &[Corruption] = &[
         apply: drop_reservation,
     },
     Corruption {
+        name: "a product is not there",
+        check: "S8",
+        apply: drop_product,
+    },
+    Corruption {
         name: "a charge is not there",
         check: "S9",
         apply: drop_charge,
@@ -110,6 +121,11 @@ pub(super) const ALL: &[Corruption] = &[
         name: "a unit more in an order",
         check: "S10",
         apply: unit_more,
+    },
+    Corruption {
+        name: "another price in the catalogue",
+        check: "S10",
+        apply: other_price,
     },
     Corruption {
         name: "two orders for one key",

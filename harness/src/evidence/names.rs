@@ -152,6 +152,21 @@ pub struct Keys {
 }
 
 impl Keys {
+    /// Room for `n` keys more than there is room for now, of the length of a UUID.
+    pub fn reserve(&mut self, n: usize) {
+        let Self {
+            text,
+            ends,
+            table,
+            hasher,
+        } = self;
+        text.reserve_exact(text.capacity() - text.len() + n * 36);
+        ends.reserve_exact(ends.capacity() - ends.len() + n);
+        table.reserve(ends.capacity() - table.len(), |at| {
+            hasher.hash_one(slice(text, ends, *at))
+        });
+    }
+
     /// Drops what only new numbers need. The next new number brings it back.
     pub fn forget(&mut self) {
         self.table = HashTable::new();

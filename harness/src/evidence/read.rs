@@ -79,6 +79,7 @@ impl Reader {
             Source::Products | Source::Queues | Source::DeadLetters | Source::Faults => {}
         }
         match source {
+            Source::History => self.names().keys.reserve(lines),
             Source::Orders => self.names().orders.reserve(lines),
             Source::Payments => self.names().payments.reserve(lines),
             Source::LogOrders | Source::LogProducts | Source::LogPayments => {

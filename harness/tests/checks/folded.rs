@@ -5,6 +5,7 @@ use crate::told::{Event, Told, Units};
 use contract::http::{OrderStatus, PaymentStatus, ReservationStatus};
 use contract::{EventType, Reason};
 use harness::evidence::Service;
+use std::collections::BTreeSet;
 use uuid::Uuid;
 
 /// The checks of messages and of liveness.
@@ -131,16 +132,40 @@ pub fn fold(told: &Told) -> Wrong {
             wrong.push(format!("{id}: {played:?} {stored:?}"));
         }
     }
-    for product in &told.products {
-        let steps = steps_of(told, product.id);
-        let versions: Vec<u32> = steps.iter().map(|(_, step)| step.version).collect();
-        let is_whole = versions
-            .iter()
-            .copied()
-            .eq(1..=u32::try_from(versions.len()).unwrap_or(0));
-        let last = steps.last().map(|(_, step)| (step.version, step.after));
-        if !is_whole || last != Some((product.version, product.available)) {
-            wrong.push(format!("{}: {versions:?}, {last:?}", product.id));
+    let stepped = told
+        .log
+        .iter()
+        .flat_map(|event| &event.steps)
+        .map(|step| step.product);
+    let products: BTreeSet<Uuid> = told
+        .products
+        .iter()
+        .map(|product| product.id)
+        .chain(stepped)
+        .collect();
+    for id in products {
+        let (mut played, mut due) = (None, 0);
+        for (kind, step) in steps_of(told, id) {
+            due += 1;
+            if step.version != due {
+                wrong.push(format!("{id} has version {} for {due}", step.version));
+            }
+            let (_, _, received, price) = played.unwrap_or((0, 0, 0, None));
+            let more = i64::from(step.quantity);
+            played = Some(match kind {
+                EventType::ProductCreated => {
+                    (step.version, step.after, received + more, Some(step.price))
+                }
+                EventType::ProductRestocked => (step.version, step.after, received + more, price),
+                _ => (step.version, step.after, received, price),
+            });
+        }
+        let stored = told.products.iter().filter(|product| product.id == id);
+        let stored: Vec<_> = stored
+            .map(|row| (row.version, row.available, row.received, Some(row.price)))
+            .collect();
+        if stored != played.into_iter().collect::<Vec<_>>() {
+            wrong.push(format!("{id}: {played:?} {stored:?}"));
         }
     }
     wrong

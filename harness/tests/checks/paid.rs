@@ -218,5 +218,10 @@ pub fn amounts(told: &Told) -> Wrong {
             wrong.push(format!("{id}: {all:?}"));
         }
     }
+    for product in &told.products {
+        if price(told, product.id) != Some(product.price) {
+            wrong.push(format!("{} does not cost what it was to cost", product.id));
+        }
+    }
     wrong
 }

@@ -2,8 +2,8 @@
 //! and without a look at how the fast ones do it.
 
 use crate::told::{Asked, Event, Step, Told};
-use contract::EventType;
 use contract::http::{OrderStatus, ReservationStatus};
+use contract::{EventType, Reason};
 use harness::evidence::{Act, End, Service};
 use std::collections::{BTreeMap, BTreeSet};
 use uuid::Uuid;
@@ -41,25 +41,13 @@ pub fn orders(told: &Told) -> BTreeSet<Uuid> {
     rows.chain(reserved).chain(paid).chain(said).collect()
 }
 
-/// (O, R, P) is finished/consumed/processed, canceled/none/none or canceled/canceled/failed.
+/// (O, R, P) is finished/consumed/processed, canceled/none/none or canceled/canceled/failed, for one reason.
 fn agreement(told: &Told) -> Wrong {
     let mut wrong = Wrong::new();
     for id in orders(told) {
-        let o: Vec<&str> = told
-            .orders
-            .iter()
-            .filter(|row| row.id == id)
-            .map(|row| row.status.as_str())
-            .collect();
-        let r: BTreeSet<&str> = told
-            .reservations
-            .iter()
-            .filter(|row| row.order == id)
-            .map(|row| row.status.as_str())
-            .collect();
-        let p: Vec<&str> = told
-            .payments
-            .iter()
+        let o: Vec<_> = told.orders.iter().filter(|row| row.id == id).collect();
+        let p: Vec<_> = told.payments.iter().filter(|row| row.order == id).collect();
+        let r: BTreeSet<&str> = (told.reservations.iter())
             .filter(|row| row.order == id)
             .map(|row| row.status.as_str())
             .collect();
@@ -67,12 +55,22 @@ fn agreement(told: &Told) -> Wrong {
             continue;
         }
         let r: Vec<&str> = r.into_iter().collect();
-        let is_one_of = |o: &str| {
-            (o == "finished" && r == ["consumed"] && p == ["processed"])
-                || (o == "canceled" && r.is_empty() && p.is_empty())
-                || (o == "canceled" && r == ["canceled"] && p == ["failed"])
+        let statuses: Vec<&str> = p.iter().map(|row| row.status.as_str()).collect();
+        let refused = ["out_of_stock", "unknown_product", "amount_too_large"];
+        let is_one_of = |o: &&crate::told::Order| {
+            let reason = o.reason.map(Reason::as_str);
+            match o.status.as_str() {
+                "finished" => r == ["consumed"] && statuses == ["processed"] && reason.is_none(),
+                "canceled" if statuses.is_empty() => {
+                    r.is_empty() && reason.is_some_and(|reason| refused.contains(&reason))
+                }
+                "canceled" => {
+                    r == ["canceled"] && statuses == ["failed"] && o.reason == p[0].reason
+                }
+                _ => false,
+            }
         };
-        if o.is_empty() || !o.into_iter().all(is_one_of) {
+        if o.is_empty() || !o.iter().all(is_one_of) {
             wrong.push(format!("{id}"));
         }
     }
@@ -257,7 +255,8 @@ fn steps(told: &Told) -> Wrong {
                     ("payments", "payment.created", "payment.failed"),
                 ]
                 .contains(&(service.as_str(), before, kind));
-                if is_edge {
+                // Only a refusal changes nothing.
+                if is_edge && (kind == "reservation.failed") == (event.version == 0) {
                     before = kind;
                 } else {
                     wrong.push(format!(
@@ -371,6 +370,19 @@ fn ids(told: &Told) -> Wrong {
     let payments: BTreeSet<Uuid> = told.payments.iter().map(|payment| payment.id).collect();
     if orders.len() < told.orders.len() || payments.len() < told.payments.len() {
         wrong.push("an order or a payment".to_owned());
+    }
+    // Whoever uses a key of his own asks for an order of his own.
+    let mut told_for: BTreeMap<Uuid, &String> = BTreeMap::new();
+    for asked in told
+        .history
+        .iter()
+        .filter(|asked| asked.act == Act::Place && asked.end == End::Ok)
+    {
+        if let (Some(order), Some(key)) = (asked.order, &asked.key)
+            && *told_for.entry(order).or_insert(key) != key
+        {
+            wrong.push(format!("order {order} under two keys"));
+        }
     }
     wrong
 }

@@ -131,7 +131,7 @@ const LITERAL: [(Source, &[&str]); 9] = [
     (
         Source::History,
         &[
-            "S2", "S5", "S6", "S10", "S11", "S12", "S13", "L3", "V2", "V7",
+            "S2", "S5", "S6", "S10", "S11", "S12", "S13", "S14", "L3", "V2", "V7",
         ],
     ),
     (Source::Charges, &["S5", "S9", "V1"]),
