@@ -47,6 +47,7 @@ fn fast_and_slow_agree_on_good_histories() {
 
 #[test]
 fn fast_and_slow_agree_on_spoiled_histories() {
+    // ROUNDS=20000 makes a long search of it.
     let rounds = std::env::var("ROUNDS")
         .ok()
         .and_then(|text| text.parse().ok())
