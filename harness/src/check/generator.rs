@@ -11,7 +11,7 @@ const DROPPED_PER_THOUSAND: u64 = 1;
 
 pub(super) fn judge(view: &View<'_>) -> Tally {
     let load = &view.plan.load;
-    let mut accept_us = crate::load::histogram();
+    let mut accept_us = crate::report::histogram();
     for did in view
         .history
         .iter()

@@ -9,6 +9,7 @@ mod number;
 mod text;
 mod timeline;
 
+pub use crate::load::histogram;
 pub use exit::{Exit, exit};
 pub use figures::{FaultFigures, Figures, Latency, LoadFigures};
 pub use junit::junit;

@@ -6,9 +6,17 @@ use crate::history::Story;
 use crate::target::Place;
 use crate::threshold::Threshold;
 use contract::Bug;
+use rand::SeedableRng;
+use rand::seq::SliceRandom;
+use rand_chacha::ChaCha8Rng;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
+
+/// A fault takes this much of a load at least, with the quiet time after it.
+const SLOT: Duration = Duration::from_millis(1_500);
+/// And so many orders.
+const SLOT_ORDERS: f64 = 75.0;
 
 /// What to run.
 #[derive(Debug, Clone)]
@@ -75,12 +83,10 @@ const fn story(kind: FaultKind) -> Option<Story> {
 }
 
 impl RunConfig {
-    /// What goes wrong.
-    pub(super) fn fault_kinds(&self) -> Result<Vec<FaultKind>, RunError> {
-        let Some(kinds) = &self.faults else {
-            return Ok(default_faults(&self.stories, &self.place));
-        };
-        for kind in kinds {
+    /// # Errors
+    /// [`RunError::Config`] for faults that this run cannot bring about.
+    pub(super) fn check(&self) -> Result<(), RunError> {
+        for kind in self.faults.iter().flatten() {
             if kind.needs_child() && self.place == Place::Here {
                 let what = format!(
                     "--faults {kind}: only a shop in a child process can be killed; add --child"
@@ -95,6 +101,24 @@ impl RunConfig {
                 return Err(RunError::Config(what));
             }
         }
-        Ok(kinds.clone())
+        Ok(())
+    }
+
+    /// What goes wrong in a load of this length. Everything is what fits: a fault needs some time, and some orders,
+    /// to be seen, and the shop some time after it.
+    pub(super) fn fault_kinds(&self, length: Duration) -> Vec<FaultKind> {
+        let Some(kinds) = &self.faults else {
+            let all = default_faults(&self.stories, &self.place);
+            let (mut windows, mut kinds): (Vec<_>, Vec<_>) =
+                all.into_iter().partition(|kind| kind.has_window());
+            windows.shuffle(&mut ChaCha8Rng::seed_from_u64(self.seed));
+            let slot = SLOT.as_secs_f64().max(SLOT_ORDERS / self.rate);
+            let fit = (1..=windows.len())
+                .rev()
+                .find(|n| f64::from(u32::try_from(*n).unwrap_or(0)) * slot <= length.as_secs_f64());
+            kinds.extend(windows.into_iter().take(fit.unwrap_or(0)));
+            return kinds;
+        };
+        kinds.clone()
     }
 }

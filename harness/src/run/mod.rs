@@ -65,7 +65,7 @@ impl RunError {
 /// # Errors
 /// [`RunError`] when there is no verdict.
 pub fn run(config: &RunConfig) -> Result<Report, RunError> {
-    let kinds = config.fault_kinds()?;
+    config.check()?;
     let orders = match &config.orders {
         Some(path) => workload::read(path)?,
         None => workload::parse(workload::CDNOW)?,
@@ -78,6 +78,11 @@ pub fn run(config: &RunConfig) -> Result<Report, RunError> {
         stories: config.stories.clone(),
         stock_percent: config.stock_percent,
     });
+    let length = workload
+        .starts
+        .last()
+        .map_or(Duration::ZERO, |start| start.at);
+    let kinds = config.fault_kinds(length);
     let temporary = tempfile::Builder::new().prefix("crashcart-").tempdir();
     let temporary = temporary.map_err(|error| RunError::SetUp(error.to_string()))?;
     let data = config

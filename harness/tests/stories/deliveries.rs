@@ -140,7 +140,7 @@ fn a_message_that_cannot_be_understood_does_not_stop_those_behind_it() {
             shop.world.broker().publish(&[poison(kind)]).await.unwrap();
         }
         assert_eq!(shop.outcome(&[(record, 3)], "k").await, "finished");
-        shop.holds_but(&["D2"]).await;
+        shop.holds_but(&["D2", "S14"]).await;
         for service in shop::QUEUES {
             let (_, dead) = shop
                 .ask(service, "/api/v1/dead-letters", None, None)
