@@ -4,7 +4,7 @@ use super::Source;
 use std::future::Future;
 
 /// Messages of the tap in one answer.
-const TAP_PAGE: usize = 10_000;
+const TAP_PAGE: usize = 2_000;
 
 /// Asks for every source that the shop keeps. `read` answers a service's path with the text there; `take` gets the
 /// text, in pieces of whole lines, or the reason why there is none.

@@ -109,7 +109,14 @@ impl Store for Sqlite {
         let idle = lock(&readers.idle).pop();
         let connection = match idle {
             Some(connection) => connection,
-            None => connect(&readers.path, Synchronous::Normal)?,
+            None => {
+                let connection = connect(&readers.path, Synchronous::Normal)?;
+                // An export reads each page once: what it keeps in memory is of no use to the next one.
+                connection
+                    .execute_batch("pragma cache_size = -1000;")
+                    .map_err(engine)?;
+                connection
+            }
         };
         let held = Held::Reader {
             connection: Some(StdMutex::new(connection)),
