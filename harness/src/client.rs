@@ -159,6 +159,47 @@ impl Client {
         [head.as_bytes(), &body].concat()
     }
 
+    /// Sends `call` and gives what is answered away as it comes, in pieces of whole lines: an export may be larger
+    /// than anybody wants to keep in memory. Each piece may take as long as a whole answer otherwise.
+    ///
+    /// # Errors
+    /// [`ClientError::Unknown`] for every answer but 200, also when some of it came.
+    pub async fn lines(
+        &self,
+        call: Call<'_>,
+        each: &mut dyn FnMut(&str),
+    ) -> Result<(), ClientError> {
+        let path = call.path;
+        let request = self.request(call)?;
+        let mut sender = self.connect().await?;
+        let late = || unknown(format!("{path}: nothing more within {:?}", self.0.timeout));
+        let answer = tokio::time::timeout(self.0.timeout, sender.send_request(request)).await;
+        let answer = answer.map_err(|_| late())?.map_err(unknown)?;
+        if answer.status() != StatusCode::OK {
+            return Err(unknown(format!("{path}: {}", answer.status())));
+        }
+        let (mut body, mut rest) = (answer.into_body(), Vec::new());
+        loop {
+            let frame = tokio::time::timeout(self.0.timeout, body.frame()).await;
+            let Some(frame) = frame.map_err(|_| late())? else {
+                break;
+            };
+            let Ok(data) = frame.map_err(unknown)?.into_data() else {
+                continue;
+            };
+            rest.extend_from_slice(&data);
+            let whole = rest
+                .iter()
+                .rposition(|byte| *byte == b'\n')
+                .map_or(0, |at| at + 1);
+            let left = rest.split_off(whole);
+            each(std::str::from_utf8(&rest).map_err(unknown)?);
+            rest = left;
+        }
+        each(std::str::from_utf8(&rest).map_err(unknown)?);
+        Ok(())
+    }
+
     async fn exchange(&self, call: Call<'_>, began: &mut Instant) -> Result<Answer, ClientError> {
         let mut request = self.request(call)?;
         loop {

@@ -13,6 +13,8 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
+/// The most orders of a run: its plan is made before it begins, and kept in memory.
+const STARTS_MAX: f64 = 2_000_000.0;
 /// A fault takes this much of a load at least, with the quiet time after it.
 const SLOT: Duration = Duration::from_millis(1_500);
 /// And so many orders.
@@ -86,6 +88,15 @@ impl RunConfig {
     /// # Errors
     /// [`RunError::Config`] for faults that this run cannot bring about.
     pub(super) fn check(&self) -> Result<(), RunError> {
+        if let Some(duration) = self.duration
+            && duration.as_secs_f64() * self.rate > STARTS_MAX
+        {
+            let (rate, seconds) = (self.rate, duration.as_secs_f64());
+            let what = format!(
+                "{rate} orders a second for {seconds} seconds: a run has at most {STARTS_MAX} orders; lower -r or -d"
+            );
+            return Err(RunError::Config(what));
+        }
         for kind in self.faults.iter().flatten() {
             if kind.needs_child() && self.place == Place::Here {
                 let what = format!(

@@ -7,7 +7,8 @@ mod setup;
 pub use config::{RunConfig, default_faults, default_stories};
 pub use recorded::{judge_recording, write_report};
 
-use crate::evidence::{Source, gather};
+use crate::client::Call;
+use crate::evidence::{Source, gather_in_pieces};
 use crate::faults::{self, FaultRecord, Injector};
 use crate::history::Operation;
 use crate::load::{self, Limits, Load, Progress, Sent};
@@ -15,7 +16,7 @@ use crate::plan::Plan;
 use crate::progress::{self, Doing};
 use crate::recording::{Recorded, Recorder, RecordingError};
 use crate::report::{Exit, Latency, LoadFigures, Report};
-use crate::target::{Shop, ShopError, Target, export};
+use crate::target::{Shop, ShopError, Target};
 use crate::workload::{self, Workload, WorkloadConfig, WorkloadError};
 use contract::ProductId;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -224,15 +225,16 @@ impl Runner<'_> {
         let mut failed = None;
         let mut open: Option<(Source, Recorded)> = None;
         let recorder = &mut self.recorder;
-        let read = |service, path: String| {
-            let client = self.target.client(service);
-            async move {
-                export(&client, &path)
-                    .await
-                    .map_err(|error| error.to_string())
-            }
+        let target = &self.target;
+        let read = async |service, path: String, piece: &mut dyn FnMut(&str)| {
+            let call = Call {
+                ndjson: true,
+                ..Call::get(&path)
+            };
+            let lines = target.client(service).lines(call, piece).await;
+            lines.map_err(|error| error.to_string())
         };
-        gather(read, |source, text| {
+        gather_in_pieces(read, |source, text| {
             let step = take(recorder, &mut open, source, text);
             failed = failed.take().or(step.err());
         })
