@@ -23,6 +23,9 @@ pub struct Plan {
     pub stories: BTreeSet<Story>,
     /// The kinds of faults that must fire and be seen, by name.
     pub faults: Vec<String>,
+    /// The thresholds that were asked for.
+    #[serde(default)]
+    pub thresholds: Vec<String>,
     /// When the run began, microseconds since 1970. What is older was there before and is not the clients' doing.
     pub began_us: i64,
     /// When the first order was due.

@@ -42,6 +42,15 @@ pub enum RecordingError {
         /// What the system says.
         source: io::Error,
     },
+    /// The folder is none.
+    #[error(
+        "{dir} is no recording: there is no {PLAN} in it (it is written in the end, so an interrupted run has none)",
+        dir = dir.display()
+    )]
+    None {
+        /// Which.
+        dir: PathBuf,
+    },
     /// A file is not what it should be.
     #[error("{path} is not part of a recording: {source}", path = path.display())]
     Json {
@@ -206,7 +215,13 @@ impl Recorded {
 /// # Errors
 /// When there is no plan in it.
 pub fn read(dir: &Path) -> Result<Evidence> {
-    let plan: Plan = read_json(&dir.join(PLAN))?;
+    let plan = dir.join(PLAN);
+    if !plan.exists() {
+        return Err(RecordingError::None {
+            dir: dir.to_owned(),
+        });
+    }
+    let plan: Plan = read_json(&plan)?;
     let mut reader = Reader::default();
     let restless = plan.restless.clone();
     reader.evidence().plan = plan;
