@@ -60,7 +60,7 @@ Examples:
   crashcart run                                   everything, about 20 seconds
   crashcart run --faults none -r 500 --threshold 'accept p(99)<10ms'
   crashcart run --faults crash,crash,duplicates -d 30s
-  crashcart run --child --data shop               the shop in a process of its own, killed on the way
+  crashcart run --child --data shop               the shop in a process of its own, killed
   crashcart run --orders mine.csv --stories none  your orders: date,customer,quantity,amount_cents
   crashcart check runs/latest                     the same verdict again, from the files alone";
 

@@ -53,7 +53,7 @@ impl Exit {
             Self::Invalid => "a check found a violation",
             Self::Unknown => "a check was due, and there was no evidence",
             Self::RunInvalid => {
-                "the run is worth nothing: a fault or a story did not happen, or the generator was the bottleneck"
+                "the run is worth nothing: a fault or a story did not happen, or the generator was late"
             }
             Self::Telemetry => "telemetry does not say what happened",
             Self::Threshold => "every check is valid, and a threshold was missed",

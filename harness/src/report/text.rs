@@ -132,7 +132,7 @@ impl Report {
         // Commands are never wrapped, and nothing stands after them: they are there to be copied.
         if let Some(recording) = &self.recording {
             writeln!(f, "  {:12}{recording}", "recording")?;
-            writeln!(f, "  {:11}crashcart check {recording}", "judge again")?;
+            writeln!(f, "  {:12}crashcart check {recording}", "judge again")?;
         }
         if *exit_code != 0 {
             writeln!(f, "  {:12}{}", "run again", self.summary.replay)?;

@@ -96,6 +96,7 @@ pub fn run(config: &RunConfig) -> Result<Report, RunError> {
     let target = Target::new(&shop.addresses());
     let shop = Arc::new(Mutex::new(shop));
     let dir = recorder.dir().to_owned();
+    let (stopper, stop) = watch::channel(false);
     let runner = Runner {
         config,
         plan,
@@ -103,11 +104,16 @@ pub fn run(config: &RunConfig) -> Result<Report, RunError> {
         shop: Arc::clone(&shop),
         recorder,
         doing: Doing::default(),
+        stop,
     };
     let outcome = runtime.block_on(async {
         tokio::select! {
             biased;
-            () = interrupted() => Err(RunError::Interrupted(dir.display().to_string())),
+            () = interrupted() => {
+                // The load has threads of its own, which would go on to the end of the plan.
+                stopper.send_replace(true);
+                Err(RunError::Interrupted(dir.display().to_string()))
+            }
             outcome = runner.run(workload, &kinds) => outcome,
         }
     });
@@ -129,6 +135,8 @@ struct Runner<'a> {
     shop: Arc<Mutex<Shop>>,
     recorder: Recorder,
     doing: Doing,
+    /// Becomes true when the load is to stop early.
+    stop: watch::Receiver<bool>,
 }
 
 impl Runner<'_> {
@@ -186,15 +194,13 @@ impl Runner<'_> {
             .map_or(Duration::ZERO, |start| start.at);
         let planned = faults::plan(kinds, self.config.seed, length);
         let injector = Injector::new(Arc::clone(&self.shop), self.plan.load_from_us);
-        // Nobody stops it early: an interrupted run is given up as a whole.
-        let (_keep, stop) = watch::channel(false);
         let load = Load {
             orders: self.target.client("orders"),
             workload,
             run: self.plan.run.clone(),
             products,
             limits: Limits::default(),
-            stop,
+            stop: self.stop.clone(),
         };
         let announce = setup::announce(self.doing.clone(), planned.clone());
         let announcing = tokio::spawn(announce);
