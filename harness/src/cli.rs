@@ -13,7 +13,11 @@ use std::time::Duration;
 
 /// Loads a checkout system, breaks it, and judges every order.
 #[derive(Parser)]
-#[command(version, after_help = "Without a command it runs `crashcart run`.")]
+#[command(
+    name = "crashcart",
+    version,
+    after_help = "Without a command it runs `crashcart run`."
+)]
 pub(crate) struct Cli {
     #[command(subcommand)]
     command: Option<Command>,

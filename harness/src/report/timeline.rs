@@ -19,9 +19,9 @@ enum Column {
 /// The heads say what is left out of the events below them: `created` among the products is `reservation.created`.
 const HEADS: [(&str, usize); 5] = [
     ("client", 16),
-    ("orders: order", 23),
-    ("products: reservation", 23),
-    ("payments: payment", 21),
+    ("orders: order", 22),
+    ("products: reservation", 22),
+    ("payments: payment", 18),
     ("provider", 0),
 ];
 /// Rows that are shown; of an order that was read a thousand times, the first and the last.

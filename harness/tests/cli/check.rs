@@ -58,7 +58,7 @@ fn the_thresholds_of_the_run_hold_for_its_recording_unless_others_are_asked_for(
             "because     settle max<0.001ms: it was ",
         ],
     );
-    assert!(!said.out.contains("accept count"), "{}", said.all());
+    assert!(!said.out.contains("✓ accept count"), "{}", said.all());
 }
 
 #[test]
