@@ -234,7 +234,9 @@ fn what_judges_never_calls_the_shop() {
                 let mut words = words(&code);
                 code.contains("Shop::")
                     || code.contains("crate::run")
-                    || words.any(|word| outside.contains(&word) && !(asks && word.starts_with("a")))
+                    || words.any(|word| {
+                        outside.contains(&word) && !(asks && ["async", "await"].contains(&word))
+                    })
             }));
         }
     }

@@ -19,9 +19,9 @@ enum Column {
 /// The heads say what is left out of the events below them: `created` among the products is `reservation.created`.
 const HEADS: [(&str, usize); 5] = [
     ("client", 16),
-    ("orders: order", 22),
-    ("products: reservation", 22),
-    ("payments: payment", 18),
+    ("orders: order", 21),
+    ("products: reservation", 23),
+    ("payments: payment", 19),
     ("provider", 0),
 ];
 /// Rows that are shown; of an order that was read a thousand times, the first and the last.
@@ -57,7 +57,15 @@ pub fn timeline(view: &View<'_>, id: OrderId, trace: Option<&str>) -> String {
 
 fn rows(view: &View<'_>, order: OrderNo) -> Vec<Row> {
     let mut rows: Vec<Row> = Vec::new();
-    for did in view.did_of(order) {
+    // A request without an answer names no order; its key does.
+    let keys: Vec<_> = view
+        .orders_of(order)
+        .filter_map(|row| row.key.some())
+        .collect();
+    let unanswered = view.history.iter().filter(|did| {
+        did.order.some().is_none() && did.key.some().is_some_and(|key| keys.contains(&key))
+    });
+    for did in view.did_of(order).chain(unanswered) {
         rows.push((did.start_us, Column::Client, asked(view, did)));
         rows.push((did.end_us, Column::Client, answered(did)));
     }

@@ -96,7 +96,7 @@ pub fn run(config: &RunConfig) -> Result<Report, RunError> {
     let target = Target::new(&shop.addresses());
     let shop = Arc::new(Mutex::new(shop));
     let dir = recorder.dir().to_owned();
-    let (stopper, stop) = watch::channel(false);
+    let (give_up, ends) = watch::channel(false);
     let runner = Runner {
         config,
         plan,
@@ -104,14 +104,14 @@ pub fn run(config: &RunConfig) -> Result<Report, RunError> {
         shop: Arc::clone(&shop),
         recorder,
         doing: Doing::default(),
-        stop,
+        stop: ends,
     };
     let outcome = runtime.block_on(async {
         tokio::select! {
             biased;
             () = interrupted() => {
                 // The load has threads of its own, which would go on to the end of the plan.
-                stopper.send_replace(true);
+                give_up.send_replace(true);
                 Err(RunError::Interrupted(dir.display().to_string()))
             }
             outcome = runner.run(workload, &kinds) => outcome,

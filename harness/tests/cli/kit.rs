@@ -184,7 +184,7 @@ pub fn rewrite(recording: &Path, name: &str, change: impl FnOnce(&mut Vec<String
     let text = fs::read_to_string(&file).expect("a file");
     let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
     change(&mut lines);
-    let text: String = lines.iter().map(|line| format!("{line}\n")).collect();
+    let text = lines.join("\n") + if lines.is_empty() { "" } else { "\n" };
     edit(&recording.join("files.json"), |files| {
         files["files"][name] = serde_json::json!({"lines": lines.len(), "bytes": text.len()});
     });

@@ -94,7 +94,7 @@ fn fields(root: &Value, schema: &Value, value: &Value, place: &str) -> Vec<Strin
         let place = format!("{place}.{name}");
         match (&schema["properties"][name], &schema["additionalProperties"]) {
             (Value::Null, Value::Null | Value::Bool(_)) => {
-                found.push(format!("{place} is not in it"))
+                found.push(format!("{place} is not in it"));
             }
             (Value::Null, others) => found.extend(broken(root, others, field, &place)),
             (known, _) => found.extend(broken(root, known, field, &place)),

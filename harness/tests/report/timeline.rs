@@ -26,16 +26,16 @@ fn an_order_that_was_charged_twice_is_told_with_the_fault_that_was_on() {
     let scene = fault(scene, "delays", 200, Some(400));
     assert_snapshot!(told(&scene), @r"
           order  01a1fece-c3e7-7b75-9d09-5cb6120aaf44, of the story reread
-             ms  client          orders: order         products: reservation payments: payment provider
+             ms  client          orders: order        products: reservation  payments: payment  provider
             0.0  POST 3 units
             3.0                  created
             6.0  201
-            9.0                                        created 3 units
+            9.0                                       created 3 units
            14.0                                                              created 374 700 ¢
-           19.0                                                                                charged 374 700 ¢
-           20.0                                                                                charged 374 700 ¢
+           19.0                                                                                 charged 374 700 ¢
+           20.0                                                                                 charged 374 700 ¢
            21.0                                                              processed 374 700 ¢
-           25.0                                        consumed 374 700 ¢
+           25.0                                       consumed 374 700 ¢
            29.0                  finished 374 700 ¢
            39.0  GET
            40.0  200 finished v2
@@ -54,10 +54,12 @@ fn an_order_that_is_stuck_shows_where_and_that_nobody_ended_the_fault() {
         .logged(Source::LogOrders, 1, "order.created", 4, (r#"{"orderId":"$o","items":[{"productId":"$p","quantity":1}],"version":1}"#, false));
     assert_snapshot!(told(&fault(scene, "crash", 3, None)), @r"
           order  01a1fece-c3e7-7b75-9d09-5cb6120aaf44, of the story happy
-             ms  client          orders: order         products: reservation payments: payment provider
+             ms  client          orders: order        products: reservation  payments: payment  provider
             0.0  POST 1 unit
             4.0                  created, unpublished
             6.0  201
+            9.0  POST 1 unit
+         5009.0  no answer
      in the end  order created, reservation none, payment none
     faults then  crash at payments (second 2.5 and on)
           trace  cf733dab67f546c78d975014acf42b6d
@@ -75,11 +77,11 @@ fn amounts_and_reasons_of_the_longest_kind_stay_whole_and_within_the_page() {
         .event(Source::LogOrders, 4, "order.canceled", 30, r#"{"orderId":"$o","amountCents":1000001765975,"reason":"amount_too_large","version":2}"#);
     assert_snapshot!(told(&scene), @r"
           order  01a1fece-c3e7-7b75-9d09-5cb6120aaf44, of the story price-edge
-             ms  client          orders: order         products: reservation payments: payment provider
+             ms  client          orders: order        products: reservation  payments: payment  provider
             0.0  POST 1 000 units
             4.0                  created
             9.0                                                              created 1 000 001 765 975 ¢
-           20.0                                                                                declined 1 000 001 765 975 ¢
+           20.0                                                                                 declined 1 000 001 765 975 ¢
            21.0                                                              failed declined
            30.0                  canceled amount_too_large
        123456.0  201
