@@ -1,6 +1,6 @@
 //! One order across all services, a column each.
 
-use super::number::{paragraph, seconds, thousands};
+use super::number::{COLUMNS, paragraph, seconds, thousands};
 use crate::evidence::{Act, Did, End, OrderNo, Said, Service, View};
 use contract::http::{ChargeOutcome, OrderStatus};
 use contract::{EventType, OrderId};
@@ -143,11 +143,13 @@ fn table(rows: &[Row]) -> String {
             }
             continue;
         }
-        let us = at_us - began_us;
+        let us = at_us.saturating_sub(began_us);
         let before: usize = HEADS[..*column as usize]
             .iter()
             .map(|(_, width)| width)
             .sum();
+        // A row is never cut: one that is too long for its column begins further left.
+        let before = before.min(COLUMNS.saturating_sub(13 + what.chars().count()));
         let ms = format!("{}.{}", us / 1_000, us % 1_000 / 100);
         let _ = writeln!(text, "{ms:>11}  {:before$}{what}", "");
     }

@@ -200,3 +200,21 @@ fn a_folder_that_is_no_recording_is_named_with_code_104() {
         check(empty.path()).expect(104, &[why]);
     }
 }
+
+#[test]
+fn a_plan_that_no_run_can_have_had_is_refused_with_code_104() {
+    for (field, number, why) in [
+        (
+            "loadFromUs",
+            value!(4_294_967_296_i64),
+            "its times are not in order",
+        ),
+        ("restUs", value!(i64::MAX), "its times are too far apart"),
+        ("settleBoundUs", value!(-1), "a time in it is too long"),
+        ("starts", value!(u64::MAX), "a count in it is too large"),
+    ] {
+        let copy = shared().copy();
+        edit(&copy.path().join("plan.json"), |plan| plan[field] = number);
+        check(copy.path()).expect(104, &["plan.json is not part of a recording", why]);
+    }
+}

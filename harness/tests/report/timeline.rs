@@ -92,6 +92,16 @@ fn amounts_and_reasons_of_the_longest_kind_stay_whole_and_within_the_page() {
 }
 
 #[test]
+fn a_row_that_is_too_long_for_its_column_begins_further_left() {
+    let scene = Scene::default().line(Source::Charges, r#"{"key":"$y","paymentId":"$y","orderId":"$o","amountCents":1000000000000000,"outcome":"declined","atUs":@20}"#);
+    let text = told(&scene);
+    assert!(
+        text.contains(" declined 1 000 000 000 000 000 ¢\n"),
+        "{text}"
+    );
+}
+
+#[test]
 fn of_an_order_that_was_read_again_and_again_the_beginning_and_the_end_are_told() {
     let mut scene = finished();
     for at in 50..150 {
