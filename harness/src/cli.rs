@@ -4,6 +4,7 @@ use clap::{Args, Parser, Subcommand};
 use contract::Bug;
 use harness::faults::FaultKind;
 use harness::history::Story;
+use harness::report::Exit;
 use harness::run::default_stories;
 use harness::selftest::SelfTestArgs;
 use harness::threshold::Threshold;
@@ -13,7 +14,11 @@ use std::time::Duration;
 
 /// Loads a checkout system, breaks it, and judges every order.
 #[derive(Parser)]
-#[command(version, after_help = "Without a command it runs `crashcart run`.")]
+#[command(
+    name = "crashcart",
+    version,
+    after_help = "Without a command it runs `crashcart run`."
+)]
 pub(crate) struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
@@ -46,19 +51,6 @@ pub(crate) enum Command {
     Serve(ServeArgs),
 }
 
-const EXIT_CODES: &str = "\
-Exit codes, the first that applies:
-  104  the flags or the orders cannot be used
-  100  the shop could not be set up
-  109  a bug in crashcart itself
-  105  interrupted
-  111  invalid: a check found a violation
-  112  unknown: a check was due, and there was no evidence
-  114  the run is worth nothing: a fault or a story did not happen, or the generator was the bottleneck
-  113  telemetry does not say what happened
-   99  a threshold was missed
-    0  valid: every check that was due looked at something and found no violation";
-
 const RUN_HELP: &str = "\
 Stories (beside the real orders, which are always sent):
   happy several-lines under-minimum price-edge declined out-of-stock unknown-product
@@ -75,12 +67,12 @@ Examples:
   crashcart run                                   everything, about 20 seconds
   crashcart run --faults none -r 500 --threshold 'accept p(99)<10ms'
   crashcart run --faults crash,crash,duplicates -d 30s
-  crashcart run --child --data shop               the shop in a child process, killed with kill -9 on the way
+  crashcart run --child --data shop               the shop in a process of its own, killed
   crashcart run --orders mine.csv --stories none  your orders: date,customer,quantity,amount_cents
   crashcart check runs/latest                     the same verdict again, from the files alone";
 
 #[derive(Parser)]
-#[command(after_help = RUN_HELP, after_long_help = format!("{RUN_HELP}\n\n{EXIT_CODES}"))]
+#[command(after_help = RUN_HELP, after_long_help = format!("{RUN_HELP}\n\n{}", exit_codes()))]
 pub(crate) struct RunArgs {
     /// Orders a second, on average; they arrive as customers do, not evenly
     #[arg(short, long, value_name = "RATE", default_value = "500", value_parser = rate)]
@@ -124,12 +116,12 @@ pub(crate) struct RunArgs {
 }
 
 #[derive(Args)]
-#[command(after_long_help = EXIT_CODES)]
+#[command(after_long_help = exit_codes())]
 pub(crate) struct CheckArgs {
     /// The folder of a run
     #[arg(value_name = "DIR", default_value = "runs/latest")]
     pub(crate) recording: PathBuf,
-    /// Something that the run must have reached: 'accept p(99)<10ms', 'settle max<2s'; can be given several times
+    /// Something that the run must have reached; can be given several times [default: what the run was asked for]
     #[arg(long, value_name = "CONDITION")]
     pub(crate) threshold: Vec<Threshold>,
     /// Print summary.json instead of the report
@@ -166,6 +158,12 @@ pub(crate) struct Stories(pub(crate) Vec<Story>);
 /// A list of faults; none for everything that can go wrong.
 #[derive(Debug, Clone)]
 pub(crate) struct Faults(pub(crate) Option<Vec<FaultKind>>);
+
+/// The list of exit codes, from the one place that knows them.
+fn exit_codes() -> String {
+    let codes = Exit::ALL.map(|exit| format!("  {:>3}  {}", exit.code(), exit.meaning()));
+    format!("Exit codes, the first that applies:\n{}", codes.join("\n"))
+}
 
 fn stories(text: &str) -> Result<Stories, String> {
     match text {

@@ -4,7 +4,8 @@ use crate::cli::{CheckArgs, RunArgs};
 use harness::report::Report;
 use harness::run::{self, RunConfig, RunError, judge_recording, write_report};
 use harness::target::Place;
-use std::fmt::Write;
+use std::fmt::Write as _;
+use std::io::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -24,6 +25,8 @@ pub(crate) fn run(args: RunArgs) -> ExitCode {
         }
     };
     let replay = replay(&args, seed);
+    // A shop that is broken on purpose has many errors to tell of; whoever wants to read them says so.
+    let unasked = "off";
     let config = RunConfig {
         orders: args.orders,
         rate: args.rate,
@@ -37,8 +40,7 @@ pub(crate) fn run(args: RunArgs) -> ExitCode {
         runs: args.runs,
         thresholds: args.threshold,
         planted: args.plant,
-        // Services complain about every fault that they are meant to suffer.
-        log_filter: std::env::var("RUST_LOG").unwrap_or_else(|_| "off".to_owned()),
+        log_filter: std::env::var("RUST_LOG").unwrap_or_else(|_| unasked.to_owned()),
         quiet: args.quiet,
         replay,
     };
@@ -71,7 +73,8 @@ fn show(report: &Report, json: bool) -> ExitCode {
             serde_json::to_string_pretty(&report.summary).unwrap_or_default()
         );
     } else {
-        say!("{report}");
+        // It ends its last line itself.
+        let _ = std::io::stdout().write_all(report.to_string().as_bytes());
     }
     ExitCode::from(report.summary.exit_code)
 }
@@ -89,32 +92,21 @@ fn replay(args: &RunArgs, seed: u64) -> String {
         let _ = write!(line, " {flag}");
     };
     if let Some(duration) = args.duration {
-        add(format!("-d {}ms", duration.as_millis()));
+        add(format!("-d {}s", duration.as_secs_f64()));
     }
     if let Some(orders) = &args.orders {
-        add(format!("--orders {}", orders.display()));
+        add(format!(
+            "--orders {}",
+            quoted(&orders.display().to_string())
+        ));
     }
     if args.stories.0.len() < harness::run::default_stories().len() {
         let names: Vec<&str> = args.stories.0.iter().map(|story| story.as_str()).collect();
-        add(format!(
-            "--stories {}",
-            if names.is_empty() {
-                "none".to_owned()
-            } else {
-                names.join(",")
-            }
-        ));
+        add(format!("--stories {}", list(&names)));
     }
     if let Some(kinds) = &args.faults.0 {
         let names: Vec<&str> = kinds.iter().map(|kind| kind.as_str()).collect();
-        add(format!(
-            "--faults {}",
-            if names.is_empty() {
-                "none".to_owned()
-            } else {
-                names.join(",")
-            }
-        ));
+        add(format!("--faults {}", list(&names)));
     }
     if args.stock != 100 {
         add(format!("--stock {}", args.stock));
@@ -123,10 +115,31 @@ fn replay(args: &RunArgs, seed: u64) -> String {
         add("--child".to_owned());
     }
     if let Some(data) = &args.data {
-        add(format!("--data {}", data.display()));
+        add(format!("--data {}", quoted(&data.display().to_string())));
+    }
+    for threshold in &args.threshold {
+        add(format!("--threshold {}", quoted(threshold.as_str())));
     }
     if let Some(bug) = args.plant {
         add(format!("--plant {bug}"));
     }
     line
+}
+
+fn list(names: &[&str]) -> String {
+    if names.is_empty() {
+        "none".to_owned()
+    } else {
+        names.join(",")
+    }
+}
+
+/// A word as a shell takes it.
+fn quoted(word: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-=,:+".contains(c);
+    if !word.is_empty() && word.chars().all(is_plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
 }

@@ -21,15 +21,33 @@ fn main() -> ExitCode {
         Ok(command) => command,
         Err(code) => return code,
     };
-    // A panic of ours must not look like a verdict about the shop.
-    let ended = catch_unwind(AssertUnwindSafe(|| match command {
+    guarded(|| match command {
         cli::Command::Run(args) => judge::run(*args),
         cli::Command::Check(args) => judge::check(&args),
         cli::Command::Selftest(args) => ExitCode::from(harness::selftest::command(&args)),
         cli::Command::Serve(args) => serve::serve(&args),
-    }));
-    ended.unwrap_or_else(|_| {
+    })
+}
+
+/// A panic of ours must not look like a verdict about the shop.
+fn guarded(command: impl FnOnce() -> ExitCode) -> ExitCode {
+    catch_unwind(AssertUnwindSafe(command)).unwrap_or_else(|_| {
         eprintln!("crashcart: this is a bug in crashcart, and no verdict about the shop");
         ExitCode::from(Exit::Harness.code())
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_is_a_bug_of_the_harness_and_ends_with_109() {
+        assert_eq!(
+            guarded(|| panic!("on purpose")),
+            ExitCode::from(109),
+            "a panic"
+        );
+        assert_eq!(guarded(|| ExitCode::from(111)), ExitCode::from(111));
+    }
 }

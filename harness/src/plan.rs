@@ -23,6 +23,9 @@ pub struct Plan {
     pub stories: BTreeSet<Story>,
     /// The kinds of faults that must fire and be seen, by name.
     pub faults: Vec<String>,
+    /// The thresholds that were asked for.
+    #[serde(default)]
+    pub thresholds: Vec<String>,
     /// When the run began, microseconds since 1970. What is older was there before and is not the clients' doing.
     pub began_us: i64,
     /// When the first order was due.
@@ -44,4 +47,44 @@ pub struct Plan {
     pub memory_bytes: Option<u64>,
     /// Why the tables were not at rest when they were read, if they were not.
     pub restless: Option<String>,
+}
+
+/// The longest that a run may take, and so the furthest that its times lie apart: a year.
+const LONGEST_US: i64 = 366 * 24 * 3_600 * 1_000_000;
+/// More starts than any run has.
+const STARTS_MAX: u64 = 1_000_000_000_000;
+
+impl Plan {
+    /// What is wrong with it, if anything: its times must be those of one run, its counts such that a run can have
+    /// them. Whoever judges may rely on that, and need not fear a window without end.
+    pub fn problem(&self) -> Option<&'static str> {
+        let times = [
+            self.began_us,
+            self.load_from_us,
+            self.load_to_us,
+            self.rest_us,
+        ];
+        let apart = self.rest_us.checked_sub(self.began_us);
+        let spans = [self.settle_bound_us, self.attempts_us];
+        let LoadFigures {
+            offered,
+            accepted,
+            refused,
+            unknown,
+            dropped,
+            ..
+        } = self.load;
+        let counts = [self.starts, offered, accepted, refused, unknown, dropped];
+        if !times.is_sorted() || times[0] < 0 {
+            Some("its times are not in order")
+        } else if apart.is_none_or(|apart| apart > LONGEST_US) {
+            Some("its times are too far apart")
+        } else if spans.iter().any(|span| !(0..=LONGEST_US).contains(span)) {
+            Some("a time in it is too long")
+        } else if counts.iter().any(|count| *count > STARTS_MAX) {
+            Some("a count in it is too large")
+        } else {
+            None
+        }
+    }
 }

@@ -42,6 +42,23 @@ pub enum RecordingError {
         /// What the system says.
         source: io::Error,
     },
+    /// The folder is none.
+    #[error(
+        "{dir} is no recording: there is no {PLAN} in it (it is written in the end, so an interrupted run has none)",
+        dir = dir.display()
+    )]
+    None {
+        /// Which.
+        dir: PathBuf,
+    },
+    /// The plan is none that a run can have had.
+    #[error("{path} is not part of a recording: {problem}", path = path.display())]
+    Plan {
+        /// Its file.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
     /// A file is not what it should be.
     #[error("{path} is not part of a recording: {source}", path = path.display())]
     Json {
@@ -206,7 +223,16 @@ impl Recorded {
 /// # Errors
 /// When there is no plan in it.
 pub fn read(dir: &Path) -> Result<Evidence> {
-    let plan: Plan = read_json(&dir.join(PLAN))?;
+    let path = dir.join(PLAN);
+    if !path.exists() {
+        return Err(RecordingError::None {
+            dir: dir.to_owned(),
+        });
+    }
+    let plan: Plan = read_json(&path)?;
+    if let Some(problem) = plan.problem() {
+        return Err(RecordingError::Plan { path, problem });
+    }
     let mut reader = Reader::default();
     let restless = plan.restless.clone();
     reader.evidence().plan = plan;

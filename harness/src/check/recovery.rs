@@ -19,7 +19,9 @@ pub(super) fn judge(view: &View<'_>) -> Tally {
         );
         tally.look(match fault.recovered_us {
             Some(recovered) => {
-                let ms = fault.recovery_ms().unwrap_or((recovered - healed) / 1_000);
+                let ms = fault
+                    .recovery_ms()
+                    .unwrap_or(recovered.saturating_sub(healed) / 1_000);
                 took.entry(fault.kind).or_default().push(ms);
                 None
             }

@@ -56,6 +56,6 @@ impl FaultRecord {
             FaultKind::Crash | FaultKind::Kill => self.fired_us?,
             _ => self.healed_us?,
         };
-        Some((self.recovered_us? - from_us) / 1_000)
+        Some(self.recovered_us?.saturating_sub(from_us) / 1_000)
     }
 }

@@ -29,6 +29,38 @@ pub enum Exit {
 }
 
 impl Exit {
+    /// All of them, in the order in which they win.
+    pub const ALL: [Self; 10] = [
+        Self::BadConfig,
+        Self::SetUp,
+        Self::Harness,
+        Self::Interrupted,
+        Self::Invalid,
+        Self::Unknown,
+        Self::RunInvalid,
+        Self::Telemetry,
+        Self::Threshold,
+        Self::Valid,
+    ];
+
+    /// What it says, for people.
+    pub const fn meaning(self) -> &'static str {
+        match self {
+            Self::BadConfig => "the flags or the orders cannot be used",
+            Self::SetUp => "the shop could not be set up",
+            Self::Harness => "a bug in crashcart itself",
+            Self::Interrupted => "interrupted",
+            Self::Invalid => "a check found a violation",
+            Self::Unknown => "a check was due, and there was no evidence",
+            Self::RunInvalid => {
+                "the run is worth nothing: a fault or a story did not happen, or the generator was late"
+            }
+            Self::Telemetry => "telemetry does not say what happened",
+            Self::Threshold => "every check is valid, and a threshold was missed",
+            Self::Valid => "every check that was due looked at something and found no violation",
+        }
+    }
+
     /// The process's exit code.
     pub const fn code(self) -> u8 {
         match self {

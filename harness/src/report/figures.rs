@@ -102,7 +102,7 @@ impl Figures {
     #[expect(clippy::cast_precision_loss, reason = "a share for people")]
     pub(super) fn of(view: &View<'_>) -> Self {
         let load = &view.plan.load;
-        let failed = load.unknown + load.dropped;
+        let failed = load.unknown.saturating_add(load.dropped);
         let mut figures = Self {
             accept_us: crate::load::histogram(),
             accept_raw_us: crate::load::histogram(),
@@ -118,10 +118,10 @@ impl Figures {
         {
             figures
                 .accept_us
-                .saturating_record(us(did.end_us - did.due_us));
+                .saturating_record(us(did.end_us.saturating_sub(did.due_us)));
             figures
                 .accept_raw_us
-                .saturating_record(us(did.end_us - did.start_us));
+                .saturating_record(us(did.end_us.saturating_sub(did.start_us)));
         }
         for row in view.orders.iter().filter(|row| row.settled_us > 0) {
             // What other runs left in the same data is judged too, but it is not in this run's figures.
@@ -133,7 +133,7 @@ impl Figures {
             if let Some(due_us) = due_us {
                 figures
                     .settle_us
-                    .saturating_record(us(row.settled_us - due_us));
+                    .saturating_record(us(row.settled_us.saturating_sub(due_us)));
             }
         }
         figures
@@ -157,7 +157,7 @@ pub(super) fn outcomes(view: &View<'_>) -> BTreeMap<String, u64> {
 
 /// What became of each fault.
 pub(super) fn faults(view: &View<'_>) -> Vec<FaultFigures> {
-    let since = |at_us: i64| (at_us - view.plan.load_from_us) / 1_000;
+    let since = |at_us: i64| at_us.saturating_sub(view.plan.load_from_us) / 1_000;
     let figures = view.faults.iter().map(|fault| {
         let (seen, how) = seen(view, fault);
         FaultFigures {

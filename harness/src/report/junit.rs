@@ -1,6 +1,6 @@
 //! The findings as JUnit XML, which every CI system shows as tests.
 
-use super::Report;
+use super::{Report, Told};
 use crate::check::{Finding, Verdict};
 use quick_junit::{
     NonSuccessKind, Report as Xml, SerializeError, TestCase, TestCaseStatus, TestSuite,
@@ -58,13 +58,21 @@ fn status(report: &Report, finding: &Finding) -> TestCaseStatus {
                 "{} of {} violate it: {first}",
                 finding.violations, finding.evaluated
             ));
-            let told = report.told.get(&finding.id).map_or("", String::as_str);
+            let told = match report.told.get(&finding.id) {
+                Some(Told::Here(story)) => story.clone(),
+                Some(Told::At(id)) => format!("the order is told at {id}\n"),
+                None => String::new(),
+            };
             let all: Vec<&str> = finding
                 .sample
                 .iter()
                 .map(|violation| violation.what.as_str())
                 .collect();
-            status.set_description(format!("{}\n\n{told}", all.join("\n")));
+            status.set_description(format!(
+                "{}\n\n{told}again: {}\n",
+                all.join("\n"),
+                report.summary.replay
+            ));
             status
         }
     }

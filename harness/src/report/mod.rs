@@ -25,7 +25,7 @@ use std::collections::BTreeMap;
 
 /// The version of `summary.json`; one more whenever a field is taken away or means something else.
 const SCHEMA: u32 = 1;
-/// Violations whose order is told in full, one for each check.
+/// Orders that are told in full.
 const TIMELINES: usize = 3;
 
 /// What a run came to: `summary.json`.
@@ -52,8 +52,9 @@ pub struct Summary {
     pub load_ms: i64,
     /// From the beginning until nothing moved any more, milliseconds.
     pub took_ms: i64,
-    /// How much memory the shop's process had in use at most, bytes; in one process that is the harness too.
-    pub memory_bytes: Option<u64>,
+    /// How much memory the shop's process had in use at most, bytes; in one process that is the harness too. 0
+    /// where the system does not tell.
+    pub memory_bytes: u64,
     /// What the load did.
     pub load: LoadFigures,
     /// Orders that any source names; each is judged.
@@ -80,9 +81,18 @@ pub struct Report {
     /// The figures and findings.
     pub summary: Summary,
     /// The story of an order that violates a check, by check.
-    pub told: BTreeMap<String, String>,
+    pub told: BTreeMap<String, Told>,
     /// Where the recording is.
     pub recording: Option<String>,
+}
+
+/// Where the story of an order is told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Told {
+    /// Here: lines of a [`timeline`].
+    Here(String),
+    /// At this check, which the same order violates.
+    At(String),
 }
 
 /// Judges `evidence` and says what it comes to. `trace` finds the trace of an order.
@@ -94,33 +104,40 @@ pub fn report(
     let view = View::new(evidence);
     let mut checks = check::judge(evidence);
     checks.extend(check::about_the_run(evidence, &checks));
-    let summary = summary(&view, checks, thresholds);
-    let mut told = BTreeMap::new();
-    for finding in summary
-        .checks
-        .iter()
-        .filter(|finding| finding.verdict == Verdict::Invalid)
-        .take(TIMELINES)
-    {
-        let quoted = finding.worst.iter().chain(&finding.sample);
-        let order = quoted
-            .into_iter()
-            .find_map(|violation| match violation.about {
-                About::Order(id) => Some(id),
-                About::Product(_) | About::Run => None,
-            });
-        if let Some(id) = order {
-            told.insert(
-                finding.id.clone(),
-                timeline(&view, id, trace(id).as_deref()),
-            );
-        }
-    }
     Report {
-        summary,
-        told,
+        told: tell(&view, &checks, trace),
+        summary: summary(&view, checks, thresholds),
         recording: None,
     }
+}
+
+/// Tells an order for each check that one violates, each order once, and not too many.
+fn tell(
+    view: &View<'_>,
+    checks: &[Finding],
+    trace: impl Fn(OrderId) -> Option<String>,
+) -> BTreeMap<String, Told> {
+    let mut told = BTreeMap::new();
+    let mut at: BTreeMap<OrderId, &str> = BTreeMap::new();
+    for finding in checks {
+        let quoted = finding.worst.iter().chain(&finding.sample);
+        let orders = quoted.filter_map(|violation| match violation.about {
+            About::Order(id) => Some(id),
+            About::Product(_) | About::Run => None,
+        });
+        let orders: Vec<OrderId> = orders.collect();
+        let before = orders.iter().find_map(|id| at.get(id));
+        let story = match (before, orders.first()) {
+            (Some(check), _) => Told::At((*check).to_owned()),
+            (None, Some(id)) if at.len() < TIMELINES => {
+                at.insert(*id, &finding.id);
+                Told::Here(timeline(view, *id, trace(*id).as_deref()))
+            }
+            _ => continue,
+        };
+        told.insert(finding.id.clone(), story);
+    }
+    told
 }
 
 fn summary(view: &View<'_>, checks: Vec<Finding>, thresholds: &[Threshold]) -> Summary {
@@ -140,9 +157,9 @@ fn summary(view: &View<'_>, checks: Vec<Finding>, thresholds: &[Threshold]) -> S
         verdict: check::overall(&checks),
         exit_code: exit.code(),
         rate: plan.rate,
-        load_ms: (plan.load_to_us - plan.load_from_us) / 1_000,
-        took_ms: (plan.rest_us - plan.began_us) / 1_000,
-        memory_bytes: plan.memory_bytes,
+        load_ms: plan.load_to_us.saturating_sub(plan.load_from_us) / 1_000,
+        took_ms: plan.rest_us.saturating_sub(plan.began_us) / 1_000,
+        memory_bytes: plan.memory_bytes.unwrap_or(0),
         load: plan.load.clone(),
         orders: view.names.orders.len() as u64,
         outcomes: figures::outcomes(view),

@@ -10,13 +10,22 @@ use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 
-/// Judges the recording in `dir`.
+/// Judges the recording in `dir`: by `thresholds`, or, if there are none, by those that its run was asked to reach.
 ///
 /// # Errors
 /// When there is no recording.
 pub fn judge_recording(dir: &Path, thresholds: &[Threshold]) -> Result<Report, RunError> {
     let evidence = recording::read(dir)?;
-    let mut report = report(&evidence, thresholds, |order| trace(dir, order));
+    let own = if thresholds.is_empty() {
+        &evidence.plan.thresholds[..]
+    } else {
+        &[]
+    };
+    let own = own.iter().map(|text| text.parse::<Threshold>());
+    let own = own.collect::<Result<Vec<_>, _>>();
+    let own = own.map_err(|why| RunError::Config(format!("a threshold in the plan {why}")))?;
+    let thresholds = [thresholds, &own].concat();
+    let mut report = report(&evidence, &thresholds, |order| trace(dir, order));
     report.recording = Some(dir.display().to_string());
     Ok(report)
 }

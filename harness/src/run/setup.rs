@@ -62,6 +62,11 @@ pub(super) fn plan(
         starts: workload.starts.len() as u64,
         stories,
         faults: kinds.iter().map(|kind| kind.as_str().to_owned()).collect(),
+        thresholds: config
+            .thresholds
+            .iter()
+            .map(|threshold| threshold.as_str().to_owned())
+            .collect(),
         began_us,
         settle_bound_us: SETTLE_BOUND_US,
         attempts_max: settings.retries_max,

@@ -112,16 +112,15 @@ impl Store for Sqlite {
             return Err(StoreError::Busy);
         };
         let idle = lock(&readers.idle).pop();
-        let connection = match idle {
-            Some(connection) => connection,
-            None => {
-                let connection = connect(&readers.path, Synchronous::Normal)?;
-                // An export reads each page once: what it keeps in memory is of no use to the next one.
-                connection
-                    .execute_batch("pragma cache_size = -1000;")
-                    .map_err(engine)?;
-                connection
-            }
+        let connection = if let Some(connection) = idle {
+            connection
+        } else {
+            let connection = connect(&readers.path, Synchronous::Normal)?;
+            // An export reads each page once: what it keeps in memory is of no use to the next one.
+            connection
+                .execute_batch("pragma cache_size = -1000;")
+                .map_err(engine)?;
+            connection
         };
         let held = Held::Reader {
             connection: Some(StdMutex::new(connection)),
