@@ -207,8 +207,11 @@ async fn killed_again_and_again() {
         "an order did not settle"
     );
     for finding in judge(&evidence) {
+        // A shop that is served keeps the last 100 000 messages on its tap; what was before, nobody knows.
+        let why = finding.why.as_deref().unwrap_or_default();
+        let is_trimmed = finding.verdict == Verdict::Unknown && why.contains("the tap begins at");
         let is_well = [Verdict::Valid, Verdict::NotApplicable].contains(&finding.verdict);
-        assert!(is_well, "{finding:#?}");
+        assert!(is_well || is_trimmed, "{finding:#?}");
     }
     for service in ["orders", "products", "payments"] {
         let events = export(&target.client(service), "/api/v1/events")

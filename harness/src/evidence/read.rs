@@ -313,6 +313,12 @@ impl Reader {
     }
 
     fn tapped(&mut self, line: &TapLine<'_>) -> Result<()> {
+        if self.tapped == 0 && line.seq > 1 {
+            return Err(format!(
+                "the tap begins at place {}: what was before is not kept any more",
+                line.seq
+            ));
+        }
         if line.seq != self.tapped + 1 {
             return Err(format!(
                 "place {} follows {}: there is something missing",
