@@ -22,10 +22,12 @@ pub(super) fn judge(view: &View<'_>) -> Tally {
         if let Some(row) = row.filter(|row| row.status == OrderStatus::Finished) {
             finished += i128::from(row.amount.unwrap_or(0));
         }
-        let wrong = payments
-            .clone()
-            .find_map(|payment| wrongly_charged(view, payment))
-            .or_else(|| charged_for_nothing(view, order))
+        let wrong = charged_elsewhere(view, order)
+            .or_else(|| {
+                payments
+                    .clone()
+                    .find_map(|payment| wrongly_charged(view, payment))
+            })
             .or_else(|| wrongly_paid(view, order));
         tally.weigh(wrong.map(|(cents, what)| {
             let id = view.order_id(order);
@@ -73,8 +75,8 @@ fn wrongly_charged(view: &View<'_>, payment: &PaymentRow) -> Option<(u64, String
     Some((wrong.abs_diff(payment.amount), what))
 }
 
-/// Money that was taken under a payment that is not in the table.
-fn charged_for_nothing(view: &View<'_>, order: OrderNo) -> Option<(u64, String)> {
+/// Money that was taken under another key than the payment's.
+fn charged_elsewhere(view: &View<'_>, order: OrderNo) -> Option<(u64, String)> {
     let known = |charge: &&ChargeRow| {
         view.payments_of(order)
             .any(|payment| payment.payment == charge.payment)
@@ -84,10 +86,16 @@ fn charged_for_nothing(view: &View<'_>, order: OrderNo) -> Option<(u64, String)>
         .filter(|charge| charge.outcome == ChargeOutcome::Charged);
     let stray = charged.clone().find(|charge| !known(charge))?;
     let amount = stray.amount;
-    Some((
-        amount.unsigned_abs(),
-        format!("{amount} cents were charged for a payment that does not exist"),
-    ))
+    let what = match (charged.count(), view.payments_of(order).next()) {
+        (_, None) => format!("{amount} cents were charged, and it has no payment"),
+        (1, Some(_)) => format!("{amount} cents were charged under another key than its payment's"),
+        (times, Some(_)) => {
+            format!(
+                "it was charged {times} times, {amount} cents under another key than its payment's"
+            )
+        }
+    };
+    Some((amount.unsigned_abs(), what))
 }
 
 fn wrongly_paid(view: &View<'_>, order: OrderNo) -> Option<(u64, String)> {

@@ -23,32 +23,39 @@ pub(super) fn window_us(plan: &Plan) -> i64 {
 }
 
 pub(super) fn judge(view: &View<'_>) -> Tally {
-    let sorted = |mut times: Vec<i64>| {
-        times.sort_unstable();
-        times
+    let window_us = window_us(&view.plan);
+    let windows = windows(view, window_us);
+    // A window for each time of a list, without the list: there may be a million of them.
+    let count = |times: &mut dyn Iterator<Item = i64>| {
+        let mut counts = vec![0_u64; windows.len()];
+        for at in times {
+            let next = windows.partition_point(|from| *from <= at);
+            if let Some(index) = next
+                .checked_sub(1)
+                .filter(|index| at < windows[*index] + window_us)
+            {
+                counts[index] += 1;
+            }
+        }
+        counts
     };
     let places = view.history.iter().filter(|did| did.act == Act::Place);
-    let offered = sorted(places.map(|did| did.due_us).collect());
-    let settled = sorted(view.orders.iter().map(|row| row.settled_us).collect());
-    let window_us = window_us(&view.plan);
-    let count = |times: &[i64], from: i64| {
-        times.partition_point(|at| *at < from + window_us) - times.partition_point(|at| *at < from)
-    };
+    let offered = count(&mut places.map(|did| did.due_us));
+    let settled = count(&mut view.orders.iter().map(|row| row.settled_us));
     let mut tally = Tally::default();
-    for from in windows(view, window_us) {
-        let came = count(&offered, from);
-        if came < OFFERED_MIN as usize {
+    for ((from, came), settled) in windows.iter().zip(offered).zip(settled) {
+        if came < u64::from(OFFERED_MIN) {
             continue;
         }
-        let seconds = (from - view.plan.load_from_us) / 100_000;
-        tally.weigh((count(&settled, from) == 0).then(|| {
+        let tenths = (from - view.plan.load_from_us) / 100_000;
+        tally.weigh((settled == 0).then(|| {
             let what = format!(
                 "nothing settled in the {} ms that began {}.{} s into the load, {came} orders were offered",
                 window_us / 1_000,
-                seconds / 10,
-                seconds % 10
+                tenths / 10,
+                tenths % 10
             );
-            (came as u64, Violation::run(what))
+            (came, Violation::run(what))
         }));
     }
     tally

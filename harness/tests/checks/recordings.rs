@@ -107,7 +107,7 @@ fn a_file_that_is_shorter_than_it_was_is_no_evidence() {
         let evidence = recording::read(&dir).unwrap();
         // The first message on the tap is missed by its place, before the sizes are compared.
         let reason = if source == Source::Tap {
-            "something missing"
+            "the tap begins at place 2"
         } else {
             "were written"
         };
