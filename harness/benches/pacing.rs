@@ -78,6 +78,8 @@ fn measure(rate: f64, duration: Duration) {
         sent.accepted as f64 / took
     );
     say("lateness", &sent.late_us);
+    // The ceiling: nobody on this machine wakes up more exactly.
+    say("floor", &floor(duration.min(Duration::from_secs(5)), rate));
     say("corrected", &sent.corrected_us);
     say("raw", &sent.raw_us);
     // It is ours, and has nothing to lose.
@@ -131,4 +133,20 @@ fn current_thread() -> tokio::runtime::Runtime {
         .enable_all()
         .build();
     runtime.expect("a runtime")
+}
+
+/// How late a thread wakes up that does nothing but sleep until the same times, while the server and the rest of the
+/// machine are idle.
+fn floor(duration: Duration, rate: f64) -> Histogram<u64> {
+    #[cfg(target_os = "linux")]
+    let _ = rustix::thread::set_current_timer_slack(std::num::NonZeroU64::new(1));
+    let (began, mut late) = (Instant::now(), load::histogram());
+    let mut next = Duration::ZERO;
+    while next < duration {
+        next += Duration::from_secs_f64(1.0 / rate);
+        std::thread::sleep(next.saturating_sub(began.elapsed()));
+        let us = began.elapsed().saturating_sub(next).as_micros();
+        late.saturating_record(u64::try_from(us).unwrap_or(u64::MAX));
+    }
+    late
 }

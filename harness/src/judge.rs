@@ -45,7 +45,16 @@ pub(crate) fn run(args: RunArgs) -> ExitCode {
         replay,
     };
     match run::run(&config) {
-        Ok(report) => show(&report, false),
+        Ok(report) => {
+            let code = show(&report, false);
+            if let Some(bug) = config.planted.filter(|_| report.summary.exit_code == 0) {
+                say!(
+                    "  The bug did not show. It does when {}.\n",
+                    bug.shows_when()
+                );
+            }
+            code
+        }
         Err(error) => fail(&error),
     }
 }

@@ -9,7 +9,11 @@ pub(super) fn judge(view: &View<'_>) -> Tally {
     let mut tally = Tally::default();
     for said in &view.said {
         tally.look(wrong(view, said).map(|what| {
-            let what = format!("{} {what}", said.kind.as_str());
+            let about = match said.order.some() {
+                Some(order) => format!(" of order {}", view.order_id(order)),
+                None => String::new(),
+            };
+            let what = format!("{}{about} {what}", said.kind.as_str());
             Violation::order(view, said.order, what)
         }));
     }

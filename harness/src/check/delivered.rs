@@ -83,8 +83,14 @@ pub(super) fn absorbed(view: &View<'_>) -> Tally {
             let kind = said.map_or("a message that is in no log", |said| said.kind.as_str());
             let times = ["never", "once", "twice", "more than twice"][usize::from(times)];
             let (service, seen) = (applied.service.as_str(), applied.seen);
-            let what = format!("{kind} had an effect at {service} {times} ({seen} deliveries)");
-            Violation::order(view, said.map_or(OrderNo::NONE, |said| said.order), what)
+            let order = said.map_or(OrderNo::NONE, |said| said.order);
+            let about = order.some().map_or(String::new(), |order| {
+                format!(" of order {}", view.order_id(order))
+            });
+            let deliveries = if seen == 1 { "delivery" } else { "deliveries" };
+            let what =
+                format!("{kind}{about} had an effect at {service} {times} ({seen} {deliveries})");
+            Violation::order(view, order, what)
         }));
     }
     if messages > 0 {

@@ -159,7 +159,8 @@ fn happened(view: &View<'_>, by_key: &Rows, did: &Did) -> bool {
         Story::Retry | Story::DoubleClick => same_key(view, by_key, did, End::Ok) > 1,
         Story::KeyReused => did.end == End::Ok && same_key(view, by_key, did, End::Refused) > 0,
         Story::InvalidBody => {
-            did.act == Act::PlaceBadly && did.end == End::Refused && did.status >= 400
+            let is_refusal = (400..500).contains(&did.status);
+            did.act == Act::PlaceBadly && did.end == End::Refused && is_refusal
         }
         Story::Abandoned => did.end == End::Unknown,
         Story::Reread => reads_of_settled(view, did.order) > 1,

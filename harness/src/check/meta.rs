@@ -9,11 +9,14 @@ use contract::{EventType, Reason};
 
 /// The findings about a run that has been judged.
 pub fn about_the_run(evidence: &Evidence, findings: &[Finding]) -> Vec<Finding> {
+    let is_whole = findings
+        .iter()
+        .all(|finding| finding.verdict != Verdict::Invalid);
     vec![
         nothing_unseen(findings),
         sometimes(evidence),
         grid(evidence),
-        spoiled(evidence),
+        spoiled(evidence, is_whole),
     ]
 }
 
@@ -135,7 +138,14 @@ fn grid(evidence: &Evidence) -> Finding {
 }
 
 /// V6
-fn spoiled(evidence: &Evidence) -> Finding {
+fn spoiled(evidence: &Evidence, is_whole: bool) -> Finding {
+    if !is_whole {
+        // More damage may go unseen in what is broken already, and that would say nothing about the checks.
+        let mut not_due = finding("V6", "spoiled copies", 0);
+        not_due.verdict = Verdict::NotApplicable;
+        not_due.why = Some("the recording is not a good one to begin with".to_owned());
+        return not_due;
+    }
     let proof = corrupt::prove(evidence, evidence.plan.seed);
     let mut all = finding(
         "V6",

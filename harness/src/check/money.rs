@@ -88,11 +88,9 @@ fn charged_elsewhere(view: &View<'_>, order: OrderNo) -> Option<(u64, String)> {
     let amount = stray.amount;
     let what = match (charged.count(), view.payments_of(order).next()) {
         (_, None) => format!("{amount} cents were charged, and it has no payment"),
-        (1, Some(_)) => format!("{amount} cents were charged under another key than its payment's"),
+        (1, Some(_)) => format!("it was charged under another key ({amount} cents)"),
         (times, Some(_)) => {
-            format!(
-                "it was charged {times} times, {amount} cents under another key than its payment's"
-            )
+            format!("it was charged {times} times, {amount} cents of it under another key")
         }
     };
     Some((amount.unsigned_abs(), what))

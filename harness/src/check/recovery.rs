@@ -10,22 +10,27 @@ pub(super) fn judge(view: &View<'_>) -> Tally {
     let mut took: BTreeMap<FaultKind, Vec<i64>> = BTreeMap::new();
     for fault in &view.faults {
         // What is part of the workload has no end that one could recover from.
-        let Some(healed) = fault.healed_us else {
+        if !fault.kind.has_window() || fault.fired_us.is_none() {
             continue;
-        };
+        }
         let (name, at) = (
             fault.kind.as_str(),
             fault.service.as_deref().unwrap_or("the shop"),
         );
-        tally.look(match fault.recovered_us {
-            Some(recovered) => {
-                let ms = fault
-                    .recovery_ms()
-                    .unwrap_or(recovered.saturating_sub(healed) / 1_000);
+        let bound_ms = view.plan.settle_bound_us / 1_000;
+        tally.look(match (fault.healed_us, fault.recovery_ms()) {
+            (None, _) => Some(Violation::run(format!("{name} at {at} was never ended"))),
+            (Some(_), None) => Some(Violation::run(format!("{at} did not recover from {name}"))),
+            (Some(_), Some(ms)) if ms > bound_ms => {
+                let what = format!(
+                    "{at} recovered from {name} after {ms} ms, at most {bound_ms} are allowed"
+                );
+                Some(Violation::run(what))
+            }
+            (Some(_), Some(ms)) => {
                 took.entry(fault.kind).or_default().push(ms);
                 None
             }
-            None => Some(Violation::run(format!("{at} did not recover from {name}"))),
         });
     }
     let parts = took.into_iter().map(|(kind, mut took)| {

@@ -34,7 +34,7 @@ fn stuck(view: &View<'_>, row: &OrderRow, waited_us: i64, applied: &[bool]) -> V
     Violation::order(
         view,
         row.order,
-        format!("order {id} is open since {seconds} s: {next}"),
+        format!("order {id} has been open for {seconds} s: {next}"),
     )
 }
 

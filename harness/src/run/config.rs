@@ -5,6 +5,7 @@ use crate::faults::FaultKind;
 use crate::history::Story;
 use crate::target::Place;
 use crate::threshold::Threshold;
+use crate::workload::Workload;
 use contract::Bug;
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
@@ -113,6 +114,26 @@ impl RunConfig {
             }
         }
         Ok(())
+    }
+
+    /// # Errors
+    /// [`RunError::Config`] when the load is too short to tell each story once.
+    pub(super) fn check_told(&self, workload: &Workload) -> Result<(), RunError> {
+        let told = workload.told();
+        let untold: Vec<&str> = self
+            .stories
+            .iter()
+            .filter(|story| !told.contains_key(story))
+            .map(|story| story.as_str())
+            .collect();
+        if untold.is_empty() {
+            return Ok(());
+        }
+        let (starts, untold) = (workload.starts.len(), untold.join(" "));
+        let what = format!(
+            "{starts} orders are too few to tell every story, left out: {untold}; a longer -d, a higher -r, or fewer --stories"
+        );
+        Err(RunError::Config(what))
     }
 
     /// What goes wrong in a load of this length. Everything is what fits: a fault needs some time, and some orders,

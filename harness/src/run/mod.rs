@@ -79,6 +79,7 @@ pub fn run(config: &RunConfig) -> Result<Report, RunError> {
         stories: config.stories.clone(),
         stock_percent: config.stock_percent,
     });
+    config.check_told(&workload)?;
     let length = workload
         .starts
         .last()
@@ -310,13 +311,15 @@ async fn interrupted() {
     let signals = (
         signal(SignalKind::interrupt()),
         signal(SignalKind::terminate()),
+        signal(SignalKind::hangup()),
     );
-    let (Ok(mut interrupt), Ok(mut terminate)) = signals else {
+    let (Ok(mut interrupt), Ok(mut terminate), Ok(mut hangup)) = signals else {
         return std::future::pending().await;
     };
     tokio::select! {
         biased;
         _ = interrupt.recv() => {}
         _ = terminate.recv() => {}
+        _ = hangup.recv() => {}
     }
 }
