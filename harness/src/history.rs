@@ -140,6 +140,21 @@ pub struct Operation {
     pub outcome: Outcome,
 }
 
+impl Operation {
+    /// An order that was placed under `key`, at a time that nobody noted.
+    pub const fn placed(key: String, items: Vec<Line>, outcome: Outcome) -> Self {
+        Self {
+            story: Story::Happy,
+            action: Action::Place { items },
+            key: Some(key),
+            due_us: 0,
+            start_us: 0,
+            end_us: 0,
+            outcome,
+        }
+    }
+}
+
 /// How an operation ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", rename_all_fields = "camelCase")]

@@ -6,11 +6,17 @@
 
 pub mod check;
 pub mod client;
+pub mod corrupt;
 pub mod evidence;
+pub mod faults;
 pub mod history;
 pub mod load;
+pub mod plan;
 mod progress;
+pub mod recording;
 pub mod report;
 pub mod run;
+pub mod selftest;
 pub mod target;
+pub mod threshold;
 pub mod workload;

@@ -9,14 +9,45 @@ macro_rules! say {
 }
 
 mod cli;
+mod judge;
 mod serve;
 
+use harness::report::Exit;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    match cli::parse() {
-        Ok(cli::Command::Run(args)) => cli::run(&args),
-        Ok(cli::Command::Serve(args)) => serve::serve(&args),
-        Err(code) => code,
+    let command = match cli::parse() {
+        Ok(command) => command,
+        Err(code) => return code,
+    };
+    guarded(|| match command {
+        cli::Command::Run(args) => judge::run(*args),
+        cli::Command::Check(args) => judge::check(&args),
+        cli::Command::Selftest(args) => ExitCode::from(harness::selftest::command(&args)),
+        cli::Command::Serve(args) => serve::serve(&args),
+    })
+}
+
+/// A panic of ours must not look like a verdict about the shop.
+fn guarded(command: impl FnOnce() -> ExitCode) -> ExitCode {
+    catch_unwind(AssertUnwindSafe(command)).unwrap_or_else(|_| {
+        eprintln!("crashcart: this is a bug in crashcart, and no verdict about the shop");
+        ExitCode::from(Exit::Harness.code())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_is_a_bug_of_the_harness_and_ends_with_109() {
+        assert_eq!(
+            guarded(|| panic!("on purpose")),
+            ExitCode::from(109),
+            "a panic"
+        );
+        assert_eq!(guarded(|| ExitCode::from(111)), ExitCode::from(111));
     }
 }

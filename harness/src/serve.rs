@@ -5,6 +5,7 @@ use anyhow::{Context, Result};
 use bytes::Bytes;
 use contract::http::{CreateProduct, Product};
 use harness::client::{Call, Client};
+use harness::target::child::live;
 use platform::logs::{Format, LogSettings, Sink};
 use platform::store::Synchronous;
 use shop::{Addresses, Embedded, EmbeddedConfig, ProviderSettings};
@@ -13,9 +14,15 @@ use std::process::ExitCode;
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 
-/// Runs the shop until Ctrl-C or SIGTERM.
+/// Runs the shop until Ctrl-C or SIGTERM; a child until its parent has nothing more to say.
 pub(crate) fn serve(args: &ServeArgs) -> ExitCode {
-    match try_serve(args) {
+    let served = match &args.child {
+        Some(config) => {
+            live(config, std::io::stdin().lock(), std::io::stdout()).map_err(Into::into)
+        }
+        None => try_serve(args),
+    };
+    match served {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("crashcart: {error}");
@@ -98,6 +105,9 @@ fn config(args: &ServeArgs, data: PathBuf) -> EmbeddedConfig {
         },
         seed: args.seed.unwrap_or_else(platform::os_seed),
         port: args.port,
+        planted: None,
+        addresses: None,
+        tap_max: shop::TAP_MAX,
     }
 }
 

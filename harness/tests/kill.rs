@@ -4,8 +4,9 @@ use contract::http::{CreateProduct, Product};
 use contract::{Line, ProductId, Quantity};
 use harness::check::{Verdict, judge};
 use harness::client::{Call, Client};
-use harness::evidence::{Operation, Outcome};
-use harness::load::{Planned, place};
+use harness::history::{Operation, Outcome};
+use harness::load::ask::place;
+use harness::plan::Plan;
 use harness::target::{Target, export};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -118,17 +119,12 @@ fn load(
                     quantity: Quantity::try_from(1).unwrap(),
                 };
                 let items = products.map(one)[..=usize::from(n.get() % 4 == 0)].to_vec();
-                let order = Planned {
-                    key: format!("key-{:07}", n.get()),
-                    items,
-                };
-                let outcome = place(&client, &order).await;
-                let lost = !matches!(outcome, Outcome::Ok(_));
-                history.borrow_mut().push(Operation {
-                    key: order.key,
-                    items: order.items,
-                    outcome,
-                });
+                let key = format!("key-{:07}", n.get());
+                let outcome = place(&client, &key, &items).await;
+                let lost = !matches!(outcome, Outcome::Ok { .. });
+                history
+                    .borrow_mut()
+                    .push(Operation::placed(key, items, outcome));
                 if lost {
                     return;
                 }
@@ -183,11 +179,11 @@ async fn killed_again_and_again() {
     let history = history.take();
     let acknowledged = history
         .iter()
-        .filter(|op| matches!(op.outcome, Outcome::Ok(_)))
+        .filter(|op| matches!(op.outcome, Outcome::Ok { .. }))
         .count();
     let unknown = history
         .iter()
-        .filter(|op| matches!(op.outcome, Outcome::Unknown(_)))
+        .filter(|op| matches!(op.outcome, Outcome::Unknown { .. }))
         .count();
     assert!(
         acknowledged > 200,
@@ -197,21 +193,25 @@ async fn killed_again_and_again() {
         unknown > 0,
         "no request was cut off: the kills missed the load"
     );
-    let evidence = target.evidence(history, at_rest).await;
-    let orders = evidence.orders.clone().expect("the orders");
+    at_rest.expect("rest");
+    let plan = Plan {
+        starts: 1,
+        attempts_max: 3,
+        attempts_us: 10_000_000,
+        ..Plan::default()
+    };
+    let evidence = target.evidence(plan, history).await;
+    let orders = &evidence.orders;
     assert!(
         orders.iter().all(|order| order.status.is_settled()),
         "an order did not settle"
     );
-    let mut keys: Vec<_> = orders
-        .iter()
-        .map(|order| order.idempotency_key.clone())
-        .collect();
-    keys.sort();
-    keys.dedup();
-    assert_eq!(keys.len(), orders.len(), "a key became two orders");
     for finding in judge(&evidence) {
-        assert_eq!(finding.verdict, Verdict::Valid, "{finding:#?}");
+        // A shop that is served keeps the last 100 000 messages on its tap; what was before, nobody knows.
+        let why = finding.why.as_deref().unwrap_or_default();
+        let is_trimmed = finding.verdict == Verdict::Unknown && why.contains("the tap begins at");
+        let is_well = [Verdict::Valid, Verdict::NotApplicable].contains(&finding.verdict);
+        assert!(is_well || is_trimmed, "{finding:#?}");
     }
     for service in ["orders", "products", "payments"] {
         let events = export(&target.client(service), "/api/v1/events")

@@ -12,8 +12,8 @@ mod ceiling;
 use contract::http::{CreateProduct, Product};
 use contract::{Line, Quantity};
 use harness::client::{Call, Client};
-use harness::evidence::Outcome;
-use harness::load::{Planned, place};
+use harness::history::Outcome;
+use harness::load::ask::place;
 use platform::logs::{Format, LogSettings, Sink};
 use platform::store::Synchronous;
 use shop::{Embedded, EmbeddedConfig, ProviderSettings};
@@ -84,6 +84,9 @@ fn start(data: &Path) -> Embedded {
         log,
         seed: 1,
         port: None,
+        planted: None,
+        addresses: None,
+        tap_max: shop::TAP_MAX,
     })
     .expect("the shop starts")
 }
@@ -120,14 +123,7 @@ async fn closed(shop: &Embedded, total: u64, name: &str) -> f64 {
                     } else {
                         vec![line(n)]
                     };
-                    one(
-                        &orders,
-                        Planned {
-                            key: format!("{name}-{n:09}"),
-                            items,
-                        },
-                    )
-                    .await;
+                    one(&orders, &format!("{name}-{n:09}"), &items).await;
                 }
             })
         })
@@ -154,8 +150,8 @@ async fn create(products: &Client, name: &str, n: i64) -> Product {
 }
 
 /// One order from the request to its end.
-async fn one(orders: &Client, order: Planned) {
-    let Outcome::Ok(id) = place(orders, &order).await else {
+async fn one(orders: &Client, key: &str, items: &[Line]) {
+    let Outcome::Ok { order_id: id, .. } = place(orders, key, items).await else {
         panic!("an order was not taken")
     };
     let path = format!("/api/v1/orders/{id}?wait=settled&timeoutMs=30000");

@@ -1,78 +1,92 @@
 //! S1: (order, reservation, payment) is one of finished/consumed/processed, canceled/none/none,
-//! canceled/canceled/failed. Everything else is a saga that ended in two ways, or in none.
+//! canceled/canceled/failed, and all for the same reason. Everything else is a saga that ended in two ways, or in none.
 
-use super::{Tally, rows};
-use crate::evidence::{Evidence, Unreadable};
-use contract::OrderId;
+use super::{Tally, Violation};
+use crate::evidence::{OrderNo, OrderRow, View};
+use contract::Reason;
 use contract::http::{OrderStatus, PaymentStatus, ReservationStatus};
-use std::collections::BTreeMap;
 
-#[derive(Default)]
-struct Story {
-    order: Option<OrderStatus>,
-    reservations: Vec<ReservationStatus>,
-    payments: Vec<PaymentStatus>,
-}
-
-pub(super) fn judge(evidence: &Evidence) -> Result<Tally, Unreadable> {
-    let mut stories: BTreeMap<OrderId, Story> = BTreeMap::new();
-    for order in rows(&evidence.orders)? {
-        stories.entry(order.id).or_default().order = Some(order.status);
-    }
-    for line in rows(&evidence.reservations)? {
-        stories
-            .entry(line.order_id)
-            .or_default()
-            .reservations
-            .push(line.status);
-    }
-    for payment in rows(&evidence.payments)? {
-        stories
-            .entry(payment.order_id)
-            .or_default()
-            .payments
-            .push(payment.status);
-    }
+pub(super) fn judge(view: &View<'_>) -> Tally {
     let mut tally = Tally::default();
-    for (id, story) in stories {
-        tally.look((!story.agrees()).then(|| format!("order {id} is {}", story.tell())));
-    }
-    Ok(tally)
-}
-
-impl Story {
-    fn agrees(&self) -> bool {
-        let all = |status| {
-            !self.reservations.is_empty() && self.reservations.iter().all(|s| *s == status)
-        };
-        match (self.order, self.payments.as_slice()) {
-            (Some(OrderStatus::Finished), [PaymentStatus::Processed]) => {
-                all(ReservationStatus::Consumed)
-            }
-            (Some(OrderStatus::Canceled), [PaymentStatus::Failed]) => {
-                all(ReservationStatus::Canceled)
-            }
-            (Some(OrderStatus::Canceled), []) => self.reservations.is_empty(),
-            _ => false,
+    for order in view.every_order() {
+        // An order that only a client knows of is for other checks.
+        let any = view.orders_of(order).next().is_some()
+            || view.reservations_of(order).next().is_some()
+            || view.payments_of(order).next().is_some();
+        if any {
+            tally.look((!agrees(view, order)).then(|| violation(view, order)));
         }
     }
+    tally
+}
 
-    fn tell(&self) -> String {
-        let order = self.order.map_or("not there", OrderStatus::as_str);
-        let names = |names: Vec<&str>| {
-            if names.is_empty() {
-                "none".to_owned()
-            } else {
-                names.join(" + ")
-            }
-        };
-        let reservations = names(
-            self.reservations
-                .iter()
-                .map(|status| status.as_str())
-                .collect(),
-        );
-        let payments = names(self.payments.iter().map(|status| status.as_str()).collect());
-        format!("{order}, its reservation {reservations}, its payment {payments}")
+fn agrees(view: &View<'_>, order: OrderNo) -> bool {
+    let mut reserved = view.reservations_of(order).map(|line| line.status);
+    let reserved = match reserved.next() {
+        None => None,
+        Some(first) if reserved.all(|status| status == first) => Some(first),
+        Some(_) => return false,
+    };
+    let mut payments = view.payments_of(order);
+    let payment = payments.next();
+    if payments.next().is_some() {
+        return false;
     }
+    let agrees =
+        |row: &OrderRow| match (row.status, reserved, payment.map(|payment| payment.status)) {
+            (
+                OrderStatus::Finished,
+                Some(ReservationStatus::Consumed),
+                Some(PaymentStatus::Processed),
+            ) => row.reason.is_none(),
+            (
+                OrderStatus::Canceled,
+                Some(ReservationStatus::Canceled),
+                Some(PaymentStatus::Failed),
+            ) => row.reason == payment.and_then(|payment| payment.reason),
+            (OrderStatus::Canceled, None, None) => matches!(
+                row.reason,
+                Some(Reason::OutOfStock | Reason::UnknownProduct | Reason::AmountTooLarge)
+            ),
+            _ => false,
+        };
+    let mut rows = view.orders_of(order).peekable();
+    rows.peek().is_some() && rows.all(agrees)
+}
+
+fn violation(view: &View<'_>, order: OrderNo) -> Violation {
+    let names = |names: Vec<String>| {
+        if names.is_empty() {
+            "none".to_owned()
+        } else {
+            names.join(" + ")
+        }
+    };
+    let with = |status: &str, reason: Option<Reason>| {
+        reason.map_or_else(
+            || status.to_owned(),
+            |reason| format!("{status} as {}", reason.as_str()),
+        )
+    };
+    let rows: Vec<String> = view
+        .orders_of(order)
+        .map(|row| with(row.status.as_str(), row.reason))
+        .collect();
+    let status = if rows.is_empty() {
+        "not there".to_owned()
+    } else {
+        rows.join(" + ")
+    };
+    let reservations = names(
+        view.reservations_of(order)
+            .map(|line| line.status.as_str().to_owned())
+            .collect(),
+    );
+    let payments = view
+        .payments_of(order)
+        .map(|payment| with(payment.status.as_str(), payment.reason));
+    let (id, payments) = (view.order_id(order), names(payments.collect()));
+    let what =
+        format!("order {id} is {status}, its reservation {reservations}, its payment {payments}");
+    Violation::order(view, order, what)
 }

@@ -1,22 +1,55 @@
 //! The checks: pure functions from evidence to findings, each in a file of its own, listed in one table.
 //!
 //! Each answers valid, invalid or unknown, and with how many items it looked at. A check that was due and saw
-//! nothing is unknown, and so is every check that needs a source which could not be read.
+//! nothing is unknown, and so is every check that needs a source which could not be read. Whether a check is due is
+//! decided from the plan alone, never from what happened.
 
 mod agreement;
+mod amounts;
+mod carried;
+mod causes;
+mod compensation;
+mod delivered;
+mod drained;
 mod durable;
+mod fold;
+mod generator;
+mod happened;
+mod ids;
+mod keys;
+mod meta;
 mod money;
+mod once;
+mod origin;
+mod poison;
+mod price;
+mod progress;
+mod recovery;
+mod session;
+mod settled;
+mod steps;
 mod stock;
+mod table;
+mod tally;
 
-use crate::evidence::{Evidence, Source, Unreadable};
+pub use happened::seen;
+pub use meta::about_the_run;
+pub use table::CHECKS;
+pub use tally::{About, Tally, Violation};
 
-/// The most violations that a finding quotes.
-const SAMPLE: usize = 8;
+use crate::evidence::{Evidence, Source, View};
+use crate::plan::Plan;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 /// What a check, or all of them together, say.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "kebab-case")]
 pub enum Verdict {
+    /// Not due in this run, which was known before it began.
+    NotApplicable,
     /// Looked at something and found no violation.
     Valid,
     /// Was due, but there was no evidence.
@@ -25,126 +58,161 @@ pub enum Verdict {
     Invalid,
 }
 
+impl Verdict {
+    /// Its name in reports.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::NotApplicable => "not applicable",
+            Self::Valid => "valid",
+            Self::Unknown => "unknown",
+            Self::Invalid => "invalid",
+        }
+    }
+}
+
+/// What a violation of a check means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Class {
+    /// The shop is wrong: exit code 111.
+    Shop,
+    /// The run is worth nothing: exit code 114.
+    Run,
+    /// Telemetry does not say what happened: exit code 113.
+    Telemetry,
+    /// The harness itself is wrong: exit code 109.
+    Harness,
+}
+
+/// Says from the plan whether a check is due; if not, why not.
+pub type Rule = fn(&Plan) -> Result<(), &'static str>;
+
+type Judge = fn(&View<'_>) -> Tally;
+
+/// A check with its promise and its function.
+pub struct Check {
+    /// Its short name: `S1`.
+    pub id: &'static str,
+    /// Its name: `agreement`.
+    pub name: &'static str,
+    /// What must hold, in one sentence.
+    pub promise: &'static str,
+    /// What a violation means.
+    pub class: Class,
+    /// The sources without which it knows nothing.
+    pub needs: &'static [Source],
+    /// Whether it is due, from the plan; if not, why not.
+    pub due: Rule,
+    judge: Judge,
+}
+
 /// What one check found.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Finding {
-    /// Its id and name: `S1 agreement`.
-    pub check: &'static str,
+    /// Its short name: `S1`.
+    pub id: String,
+    /// Its name: `agreement`.
+    pub name: String,
     /// What it says.
     pub verdict: Verdict,
     /// How many items it looked at.
     pub evaluated: usize,
     /// How many of them violate it.
     pub violations: usize,
-    /// Up to eight violations in words, or why nothing is known.
-    pub sample: Vec<String>,
-}
-
-/// A check with its id, its promise and its function.
-pub struct Check {
-    /// `S1 agreement`
-    pub name: &'static str,
-    /// What must hold, in one sentence.
-    pub promise: &'static str,
-    judge: fn(&Evidence) -> Result<Tally, Unreadable>,
-}
-
-/// All checks, in the order of the report.
-pub const CHECKS: [Check; 4] = [
-    Check {
-        name: "S1 agreement",
-        promise: "order, reservation and payment of each order tell the same story",
-        judge: agreement::judge,
-    },
-    Check {
-        name: "S2 stock conserved",
-        promise: "per product: available + reserved + sold = received",
-        judge: stock::judge,
-    },
-    Check {
-        name: "S9 money",
-        promise: "one charge per processed payment and none for a failed one, of the same amount",
-        judge: money::judge,
-    },
-    Check {
-        name: "S12 acknowledged is durable",
-        promise: "an order that a client was told of exists",
-        judge: durable::judge,
-    },
-];
-
-/// Counts items and keeps the first violations.
-#[derive(Debug, Default)]
-struct Tally {
-    evaluated: usize,
-    violations: usize,
-    sample: Vec<String>,
-}
-
-impl Tally {
-    /// Looks at one item; `violation` is what is wrong with it, if anything.
-    fn look(&mut self, violation: Option<String>) {
-        self.evaluated += 1;
-        if let Some(violation) = violation {
-            self.violations += 1;
-            if self.sample.len() < SAMPLE {
-                self.sample.push(violation);
-            }
-        }
-    }
+    /// The first violations, up to eight.
+    pub sample: Vec<Violation>,
+    /// The worst violation, where there is a measure for that.
+    pub worst: Option<Violation>,
+    /// The last violation, if there are more than in the sample.
+    pub last: Option<Violation>,
+    /// Why nothing is known, or why it was not due.
+    pub why: Option<String>,
+    /// What is worth knowing besides.
+    pub notes: Vec<String>,
 }
 
 /// Runs every check.
 pub fn judge(evidence: &Evidence) -> Vec<Finding> {
-    CHECKS
-        .iter()
-        .map(|check| finding(check, (check.judge)(evidence)))
-        .collect()
+    let view = View::new(evidence);
+    CHECKS.iter().map(|check| check.find(&view)).collect()
 }
 
-fn finding(check: &Check, outcome: Result<Tally, Unreadable>) -> Finding {
-    let (verdict, tally) = match outcome {
-        Err(Unreadable(why)) => (
-            Verdict::Unknown,
-            Tally {
-                sample: vec![why],
-                ..Tally::default()
-            },
-        ),
-        Ok(tally) if tally.violations > 0 => (Verdict::Invalid, tally),
-        Ok(tally) if tally.evaluated == 0 => (
-            Verdict::Unknown,
-            Tally {
-                sample: vec!["there was nothing to look at".to_owned()],
-                ..tally
-            },
-        ),
-        Ok(tally) => (Verdict::Valid, tally),
-    };
-    let Tally {
-        evaluated,
-        violations,
-        sample,
-    } = tally;
-    Finding {
-        check: check.name,
-        verdict,
-        evaluated,
-        violations,
-        sample,
+/// Runs the check with this short name.
+pub fn judge_one(evidence: &Evidence, id: &str) -> Option<Finding> {
+    let check = CHECKS.iter().find(|check| check.id == id)?;
+    Some(check.find(&View::new(evidence)))
+}
+
+impl Check {
+    fn find(&self, view: &View<'_>) -> Finding {
+        if let Err(why) = (self.due)(&view.plan) {
+            return self.without_evidence(Verdict::NotApplicable, why.to_owned());
+        }
+        if let Some(why) = self
+            .needs
+            .iter()
+            .find_map(|source| view.missing.get(source))
+        {
+            return self.without_evidence(Verdict::Unknown, why.clone());
+        }
+        let tally = (self.judge)(view);
+        let verdict = match (tally.violations, tally.evaluated) {
+            (0, 0) => {
+                return self
+                    .without_evidence(Verdict::Unknown, "there was nothing to look at".to_owned());
+            }
+            (0, _) => Verdict::Valid,
+            _ => Verdict::Invalid,
+        };
+        let last = tally.last.filter(|_| tally.violations > tally.sample.len());
+        Finding {
+            id: self.id.to_owned(),
+            name: self.name.to_owned(),
+            verdict,
+            evaluated: tally.evaluated,
+            violations: tally.violations,
+            sample: tally.sample,
+            worst: tally.worst.map(|(_, worst)| worst),
+            last,
+            why: None,
+            notes: tally.notes,
+        }
+    }
+
+    fn without_evidence(&self, verdict: Verdict, why: String) -> Finding {
+        Finding {
+            id: self.id.to_owned(),
+            name: self.name.to_owned(),
+            verdict,
+            evaluated: 0,
+            violations: 0,
+            sample: Vec::new(),
+            worst: None,
+            last: None,
+            why: Some(why),
+            notes: Vec::new(),
+        }
     }
 }
 
-/// The verdict over all findings: invalid before unknown before valid. No findings are unknown.
+/// The verdict over all findings: invalid before unknown before valid. Only a violation about the shop makes it
+/// invalid; a run that is worth nothing, and a harness that is wrong, know nothing. So do findings of which none was
+/// due.
 pub fn overall(findings: &[Finding]) -> Verdict {
-    findings
+    let said = findings
         .iter()
-        .map(|finding| finding.verdict)
-        .max()
+        .map(|finding| match (finding.verdict, class(&finding.id)) {
+            (Verdict::Invalid, Class::Run | Class::Harness) => Verdict::Unknown,
+            (verdict, _) => verdict,
+        });
+    said.max()
+        .filter(|verdict| *verdict != Verdict::NotApplicable)
         .unwrap_or(Verdict::Unknown)
 }
 
-/// The rows of a source, or the reason why the check cannot know.
-fn rows<T>(source: &Source<T>) -> Result<&[T], Unreadable> {
-    source.as_deref().map_err(Clone::clone)
+/// What a violation of this check means. Those that are not in the table are about the checks themselves.
+pub fn class(id: &str) -> Class {
+    CHECKS
+        .iter()
+        .find(|check| check.id == id)
+        .map_or(Class::Harness, |check| check.class)
 }

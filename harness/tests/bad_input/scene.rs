@@ -85,6 +85,9 @@ impl Scene {
             },
             seed: 1,
             port: None,
+            planted: None,
+            addresses: None,
+            tap_max: shop::TAP_MAX,
         };
         let mut scene = Self {
             shop: Embedded::start(&config).expect("a shop on free ports"),

@@ -21,7 +21,7 @@ async fn log(seed: u64) -> String {
         shuffle: true,
         dawdle: true,
         crash_at: Some(90),
-        outage: None,
+        ..Mischief::default()
     };
     let moody = ProviderSettings {
         decline_rate: 0.2,

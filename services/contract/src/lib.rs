@@ -9,11 +9,13 @@ pub mod http;
 pub mod ids;
 pub mod message;
 pub mod money;
+pub mod planted;
 
 pub use events::{Entity, Event, EventType, Line, Reason, ReservedLine};
 pub use ids::{MessageId, OrderId, PaymentId, ProductId};
 pub use message::{Malformed, Message};
 pub use money::{Cents, Quantity};
+pub use planted::Bug;
 
 /// The fewest and the most lines one order may have.
 pub const LINES: std::ops::RangeInclusive<usize> = 1..=50;

@@ -81,6 +81,8 @@ impl From<Cents> for i64 {
 pub struct Quantity(i64);
 
 impl Quantity {
+    /// A single unit.
+    pub const ONE: Self = Self(1);
     /// The most units one line may ask for.
     pub const MAX: i64 = 1_000;
 

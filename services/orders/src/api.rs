@@ -6,15 +6,16 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use contract::events::OrderCreated;
 use contract::http::{Order, OrderAccepted, OrderStatus, PlaceOrder};
-use contract::{LINES, Line, OrderId};
+use contract::{Bug, LINES, Line, OrderId, Quantity};
 use platform::http::{Api, Body, Doc, Id, Listing, Params, Problem, Reply, list};
 use platform::idempotency::Key;
 use platform::store::Tx;
 use platform::waiting::Waiting;
-use platform::{Context, Origin, Result, Said};
+use platform::{Context, Origin, Result, Said, planted};
 use serde::Deserialize;
 use std::collections::BTreeSet;
 use std::time::Duration;
+use uuid::Uuid;
 
 const WAIT_MS: u64 = 10_000;
 const WAIT_MS_MAX: u64 = 30_000;
@@ -68,8 +69,12 @@ struct Placed {
 
 async fn create(State(ctx): State<Context>, body: Body<PlaceOrder>) -> Result<Reply> {
     let items = check(&body.value)?;
+    let mut id = OrderId(ctx.new_id());
+    if planted!(ctx, Bug::CoarseClock) {
+        id = OrderId(Uuid::from_u128(id.0.as_u128() >> 80 << 80));
+    }
     let order = Order {
-        id: OrderId(ctx.new_id()),
+        id,
         status: OrderStatus::Created,
         version: 1,
         items,
@@ -106,13 +111,28 @@ async fn place(placed: &Placed, tx: &dyn Tx, said: &mut Said) -> Result<Reply> {
         key,
         reply,
     } = placed;
-    if let Some(earlier) = reply.claim(tx, key.as_ref(), order.created_at_us).await? {
-        return Ok(earlier);
+    let mut earlier = None;
+    if !planted!(ctx, Bug::ForgetKeys) {
+        earlier = reply.claim(tx, key.as_ref(), order.created_at_us).await?;
+    }
+    if let Some(earlier) = &earlier
+        && !planted!(ctx, Bug::OrderAgain)
+    {
+        return Ok(earlier.clone());
+    }
+    if planted!(ctx, Bug::CoarseClock) && sql::exists(tx, order.id).await? {
+        return Ok(reply.clone());
     }
     sql::insert(tx, order).await?;
+    let mut items = order.items.clone();
+    if planted!(ctx, Bug::SayAnotherQuantity) {
+        for line in &mut items {
+            line.quantity = Quantity::ONE;
+        }
+    }
     said.push(OrderCreated {
         order_id: order.id,
-        items: order.items.clone(),
+        items,
         version: order.version,
     });
     let ctx = ctx.clone();
@@ -121,7 +141,7 @@ async fn place(placed: &Placed, tx: &dyn Tx, said: &mut Said) -> Result<Reply> {
         metrics.sagas_started.with_label_values::<&str>(&[]).inc();
         metrics.sagas_in_flight.inc();
     });
-    Ok(reply.clone())
+    Ok(earlier.unwrap_or_else(|| reply.clone()))
 }
 
 /// The lines of an order, if there are neither too many nor too few and each product stands once.
@@ -189,7 +209,11 @@ impl WaitParams {
 
 async fn read(ctx: Context, waiting: Waiting, id: OrderId, params: WaitParams) -> Result<Response> {
     let Some(patience) = params.patience()? else {
-        return Ok(reply(&find(&ctx, id).await?));
+        let mut order = find(&ctx, id).await?;
+        if planted!(ctx, Bug::ReadAStaleCopy) {
+            order = a_second_ago(order, ctx.now_us());
+        }
+        return Ok(reply(&order));
     };
     let waiter = waiting.for_id(id.0);
     let until = tokio::time::Instant::now() + patience;
@@ -218,6 +242,24 @@ async fn find(ctx: &Context, id: OrderId) -> Result<Order> {
     sql::find(&*tx, id)
         .await?
         .ok_or_else(|| Problem::not_found("order", id).into())
+}
+
+/// The order as it was a second before `now_us`, if it existed then.
+fn a_second_ago(order: Order, now_us: i64) -> Order {
+    if order
+        .settled_at_us
+        .is_none_or(|at_us| at_us <= now_us - 1_000_000)
+    {
+        return order;
+    }
+    Order {
+        status: OrderStatus::Created,
+        version: 1,
+        amount_cents: None,
+        reason: None,
+        settled_at_us: None,
+        ..order
+    }
 }
 
 fn reply(order: &Order) -> Response {

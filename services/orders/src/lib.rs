@@ -9,12 +9,13 @@ pub mod order;
 mod reactions;
 mod sql;
 
-use contract::EventType;
+use contract::{Bug, EventType};
 use platform::http::Api;
 use platform::store::{Migration, Tx};
 use platform::waiting::Waiting;
-use platform::{BoxFuture, Context, Heard, Result, Said, Service};
+use platform::{BoxFuture, Context, Heard, Result, Said, Service, planted};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// The service's name, and its queue's.
 pub const NAME: &str = "orders";
@@ -53,7 +54,7 @@ impl Service for Orders {
             EventType::ReservationFailed
                 | EventType::ReservationConsumed
                 | EventType::ReservationCanceled
-        )
+        ) || (kind == EventType::ReservationCreated && planted!(self.ctx, Bug::FinishBeforeConsume))
     }
 
     fn react<'t>(
@@ -67,9 +68,27 @@ impl Service for Orders {
 
     fn start<'a>(&'a self, ctx: &'a Context) -> BoxFuture<'a, Result<()>> {
         Box::pin(async move {
-            let open = sql::count_open(&*ctx.store().read().await?).await?;
-            ctx.metrics().sagas_in_flight.set(open);
+            count_again(ctx).await?;
+            ctx.spawn_loop("count again", recount(ctx.clone()));
             Ok(())
         })
     }
+}
+
+/// Counts the open sagas whenever a commit may or may not have begun or ended some.
+async fn recount(ctx: Context) {
+    loop {
+        ctx.in_doubt().await;
+        while count_again(&ctx).await.is_err() {
+            tokio::time::sleep(ctx.jittered(Duration::from_millis(200))).await;
+        }
+    }
+}
+
+async fn count_again(ctx: &Context) -> Result<()> {
+    let tx = ctx.store().read().await?;
+    ctx.metrics()
+        .sagas_in_flight
+        .set(sql::count_open(&*tx).await?);
+    Ok(())
 }

@@ -4,9 +4,9 @@ use crate::sql::{self, Settlement};
 use crate::{Orders, order};
 use contract::events::{OrderCanceled, OrderFinished};
 use contract::http::OrderStatus;
-use contract::{Cents, Event, OrderId, Reason};
+use contract::{Bug, Cents, Event, OrderId, Reason};
 use platform::store::Tx;
-use platform::{Heard, Result, Said};
+use platform::{Heard, Result, Said, planted};
 
 /// The part of orders in the choreography.
 pub(crate) async fn react(
@@ -16,6 +16,9 @@ pub(crate) async fn react(
     said: &mut Said,
 ) -> Result<()> {
     match &heard.event {
+        Event::ReservationCreated(e) if planted!(orders.ctx, Bug::FinishBeforeConsume) => {
+            settle(orders, heard, tx, said, (e.order_id, e.amount_cents, None)).await
+        }
         Event::ReservationConsumed(e) => {
             settle(orders, heard, tx, said, (e.order_id, e.amount_cents, None)).await
         }
@@ -60,7 +63,12 @@ async fn settle(
     (order_id, amount_cents, reason): (OrderId, Cents, Option<Reason>),
 ) -> Result<()> {
     let at_us = orders.ctx.now_us();
-    let status = order::next(Some(OrderStatus::Created), &heard.event)?;
+    let status = if planted!(orders.ctx, Bug::FinishBeforeConsume) && reason.is_none() {
+        OrderStatus::Finished
+    } else {
+        order::next(Some(OrderStatus::Created), &heard.event)?
+    };
+    let guarded = !planted!(orders.ctx, Bug::ApplyAgain);
     let settlement = Settlement {
         order_id,
         status,
@@ -68,7 +76,10 @@ async fn settle(
         reason,
         at_us,
     };
-    let Some((version, created_at_us)) = sql::settle(tx, settlement).await? else {
+    let Some((version, created_at_us)) = sql::settle(tx, settlement, guarded).await? else {
+        if planted!(orders.ctx, Bug::FinishBeforeConsume) {
+            return Ok(());
+        }
         // Not open any more, or never there: say which.
         let found = sql::find(tx, order_id).await?;
         order::next(found.map(|order| order.status), &heard.event)?;
@@ -80,6 +91,7 @@ async fn settle(
             amount_cents,
             version,
         }),
+        Some(_) if planted!(orders.ctx, Bug::CancelUnsaid) => {}
         Some(reason) => said.push(OrderCanceled {
             order_id,
             amount_cents,

@@ -4,10 +4,17 @@ use contract::http::{Order, OrderStatus};
 use contract::{Cents, OrderId, Reason};
 use platform::params;
 use platform::store::{Result, Row, StoreError, Tx};
+use std::borrow::Cow;
 
 const COLUMNS: &str =
     "id, status, version, items, amount_cents, reason, created_at_us, settled_at_us, trace_id,
                        idempotency_key";
+
+/// Whether there is an order with this id.
+pub(crate) async fn exists(tx: &dyn Tx, id: OrderId) -> Result<bool> {
+    let sql = "select 1 from orders where id = $1";
+    Ok(!tx.query(sql, params![id.0]).await?.is_empty())
+}
 
 /// Stores a new order.
 pub(crate) async fn insert(tx: &dyn Tx, order: &Order) -> Result<()> {
@@ -40,8 +47,17 @@ pub(crate) struct Settlement {
     pub(crate) at_us: i64,
 }
 
+const SETTLE: &str =
+    "update orders set status = $2, version = version + 1, amount_cents = $3, reason = $4, settled_at_us = $5
+     where id = $1 and status = 'created' returning version, created_at_us";
+
 /// Settles an order that is still open; returns its version and when it was created. None: it is not open.
-pub(crate) async fn settle(tx: &dyn Tx, settlement: Settlement) -> Result<Option<(i64, i64)>> {
+/// Only a planted bug is not `guarded`: it settles the order again.
+pub(crate) async fn settle(
+    tx: &dyn Tx,
+    settlement: Settlement,
+    guarded: bool,
+) -> Result<Option<(i64, i64)>> {
     let Settlement {
         order_id,
         status,
@@ -49,11 +65,21 @@ pub(crate) async fn settle(tx: &dyn Tx, settlement: Settlement) -> Result<Option
         reason,
         at_us,
     } = settlement;
+    let sql = if guarded {
+        Cow::Borrowed(SETTLE)
+    } else {
+        Cow::Owned(SETTLE.replace(" and status = 'created'", ""))
+    };
     let rows = tx
         .query(
-            "update orders set status = $2, version = version + 1, amount_cents = $3, reason = $4, settled_at_us = $5
-             where id = $1 and status = 'created' returning version, created_at_us",
-            params![order_id.0, status.as_str(), amount_cents.get(), reason.map(Reason::as_str), at_us],
+            &sql,
+            params![
+                order_id.0,
+                status.as_str(),
+                amount_cents.get(),
+                reason.map(Reason::as_str),
+                at_us
+            ],
         )
         .await?;
     rows.first()

@@ -4,10 +4,11 @@ use crate::payment::{self, Ending};
 use crate::provider::Provider;
 use crate::sql::{self, Open};
 use contract::events::{PaymentFailed, PaymentProcessed};
-use contract::http::{ChargeRequest, PaymentStatus};
+use contract::http::{ChargeOutcome, ChargeRequest, PaymentStatus};
+use contract::{Bug, Cents, MINIMUM_CENTS, PaymentId, Reason};
 use platform::outside::Outside;
 use platform::store::Tx;
-use platform::{BoxFuture, Context, Error, Result, Said};
+use platform::{BoxFuture, Context, Error, Result, Said, planted};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,6 +18,7 @@ const FRESH_US: i64 = 1_000_000;
 const LEASE_US: i64 = 5_000_000;
 
 pub(crate) struct Charger {
+    pub(crate) ctx: Context,
     pub(crate) provider: Arc<dyn Provider>,
     pub(crate) patience: Duration,
 }
@@ -32,21 +34,19 @@ impl Outside for Charger {
 
     fn perform(&self, open: &Open) -> BoxFuture<'static, Result<Ending>> {
         let (provider, patience, open) = (Arc::clone(&self.provider), self.patience, open.clone());
+        let ctx = self.ctx.clone();
         Box::pin(async move {
-            match payment::admit(open.amount_cents) {
+            match payment::admit(judged(&ctx, open.amount_cents)) {
                 Err(reason) => Ok(Err(reason)),
-                Ok(()) => ask(&*provider, patience, &open).await,
+                Ok(()) => ask(&ctx, &*provider, patience, &open).await,
             }
         })
     }
 
     fn settle(&self, ctx: Context, open: Open, ending: Ending) -> BoxFuture<'static, Result<()>> {
         Box::pin(async move {
-            let origin = open.origin.clone();
-            ctx.commit(origin, (open, ending), |(open, ending), tx, said| {
-                Box::pin(end(open, *ending, tx, said))
-            })
-            .await
+            let guarded = !planted!(ctx, Bug::ProcessAfterFailing);
+            commit(&ctx, open, ending, guarded).await
         })
     }
 
@@ -60,17 +60,81 @@ impl Outside for Charger {
 }
 
 /// What the provider says. No answer in time is not a "no": the error leaves the payment open.
-async fn ask(provider: &dyn Provider, patience: Duration, open: &Open) -> Result<Ending> {
-    let request = ChargeRequest {
+async fn ask(
+    ctx: &Context,
+    provider: &dyn Provider,
+    patience: Duration,
+    open: &Open,
+) -> Result<Ending> {
+    let mut request = ChargeRequest {
         payment_id: open.payment_id,
         order_id: open.order_id,
         amount_cents: open.amount_cents,
     };
-    let answer = tokio::time::timeout(patience, provider.charge(request)).await;
+    if planted!(ctx, Bug::ChargeAnotherAmount) {
+        request.amount_cents = Cents::try_from(open.amount_cents.get() + 1).unwrap_or(Cents::MAX);
+    }
+    let mut charge = provider.charge(request);
+    let mut answer = tokio::time::timeout(patience, &mut charge).await;
+    if planted!(ctx, Bug::ProcessAfterFailing) && answer.is_err() {
+        ctx.spawn("late answer", late(ctx.clone(), open.clone(), charge));
+        return Ok(Err(Reason::Declined));
+    }
+    if planted!(ctx, Bug::TimeoutIsNo) && answer.is_err() {
+        return Ok(Err(Reason::Declined));
+    }
+    if (planted!(ctx, Bug::NewKeyOnRetry) && answer.is_err())
+        || (planted!(ctx, Bug::ChargeTwice) && answer.is_ok())
+    {
+        let request = ChargeRequest {
+            payment_id: PaymentId(ctx.new_id()),
+            ..request
+        };
+        answer = tokio::time::timeout(patience, provider.charge(request)).await;
+    }
     answer.map_err(|_| Error::NoAnswer)?.map(payment::ending)
 }
 
-async fn end(open: &Open, ending: Ending, tx: &dyn Tx, said: &mut Said) -> Result<()> {
+/// The amount that the price rule looks at: the payment's, but for planted bugs.
+fn judged(ctx: &Context, amount: Cents) -> Cents {
+    let mut cents = amount.get();
+    if planted!(ctx, Bug::FailAtTheMinimum) && cents == MINIMUM_CENTS {
+        cents -= 1;
+    }
+    if planted!(ctx, Bug::DollarsForCents) {
+        cents /= 100;
+    }
+    if planted!(ctx, Bug::OverflowTheAmount) {
+        // The lower 32 bits with their sign; a negative amount is below any minimum.
+        cents = ((cents << 32) >> 32).max(0);
+    }
+    Cents::try_from(cents).unwrap_or(amount)
+}
+
+/// What [`Bug::ProcessAfterFailing`] does with an answer that nobody waits for any more.
+async fn late(ctx: Context, open: Open, charge: BoxFuture<'static, Result<ChargeOutcome>>) {
+    if let Ok(answer) = charge.await {
+        // It is a bug as it is; nobody cares if it fails as well.
+        let _ = commit(&ctx, open, payment::ending(answer), false).await;
+    }
+}
+
+async fn commit(ctx: &Context, open: Open, ending: Ending, guarded: bool) -> Result<()> {
+    let origin = open.origin.clone();
+    let input = (open, ending, guarded);
+    ctx.commit(origin, input, |(open, ending, guarded), tx, said| {
+        Box::pin(end(open, *ending, *guarded, tx, said))
+    })
+    .await
+}
+
+async fn end(
+    open: &Open,
+    ending: Ending,
+    guarded: bool,
+    tx: &dyn Tx,
+    said: &mut Said,
+) -> Result<()> {
     let &Open {
         payment_id,
         order_id,
@@ -78,7 +142,7 @@ async fn end(open: &Open, ending: Ending, tx: &dyn Tx, said: &mut Said) -> Resul
         ..
     } = open;
     let status = payment::next(Some(PaymentStatus::Created), ending)?;
-    let Some(version) = sql::end(tx, payment_id, status, ending.err()).await? else {
+    let Some(version) = sql::end(tx, payment_id, status, ending.err(), guarded).await? else {
         // Somebody was faster. The provider gives one answer per key, so it was the same ending.
         return Ok(());
     };

@@ -34,7 +34,11 @@ pub struct Payments {
 impl Payments {
     /// The service, to be run in `ctx`. An answer of `provider` that takes longer than `patience` is unknown.
     pub fn new(ctx: &Context, provider: Arc<dyn Provider>, patience: Duration) -> Arc<Self> {
-        let charger = Charger { provider, patience };
+        let charger = Charger {
+            ctx: ctx.clone(),
+            provider,
+            patience,
+        };
         Arc::new(Self {
             ctx: ctx.clone(),
             caller: Caller::new(charger, CallerSettings::default()),

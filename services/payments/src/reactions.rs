@@ -2,11 +2,11 @@
 
 use crate::Payments;
 use crate::sql::{self, Open};
-use contract::events::PaymentCreated;
+use contract::events::{PaymentCreated, ReservationCreated};
 use contract::http::PaymentStatus;
-use contract::{Event, EventType, MessageId, PaymentId};
+use contract::{Bug, Cents, Event, EventType, MessageId, PaymentId};
 use platform::store::Tx;
-use platform::{Error, Heard, Illegal, Origin, Result, Said};
+use platform::{Error, Heard, Illegal, Origin, Result, Said, planted};
 use std::sync::Arc;
 
 /// The part of payments in the choreography.
@@ -23,7 +23,7 @@ pub(crate) async fn react(
             let open = Open {
                 payment_id: PaymentId::of(e.order_id),
                 order_id: e.order_id,
-                amount_cents: e.amount_cents,
+                amount_cents: amount(payments, e),
                 origin: Origin {
                     cause: Some(told_by),
                     trace: heard.trace.at(told_by),
@@ -51,6 +51,15 @@ pub(crate) async fn react(
         | Event::ProductCreated(_)
         | Event::ProductRestocked(_) => Ok(()),
     }
+}
+
+/// What the payment for a reservation is for.
+fn amount(payments: &Payments, e: &ReservationCreated) -> Cents {
+    if planted!(payments.ctx, Bug::ForgetTheQuantity) {
+        let prices = e.lines.iter().map(|line| line.unit_price_cents.get());
+        return Cents::try_from(prices.sum::<i64>()).unwrap_or(e.amount_cents);
+    }
+    e.amount_cents
 }
 
 async fn create(payments: &Payments, tx: &dyn Tx, said: &mut Said, open: &Open) -> Result<()> {

@@ -1,9 +1,10 @@
 //! Every statement of the payments service.
 
 use contract::http::{Payment, PaymentStatus};
-use contract::{Cents, MessageId, OrderId, PaymentId, Reason};
+use contract::{Bug, Cents, MessageId, OrderId, PaymentId, Reason};
 use platform::store::{Claim, Result, Row, StoreError, Tx};
-use platform::{Context, Origin, Trace, params};
+use platform::{Context, Origin, Trace, params, planted};
+use std::borrow::Cow;
 
 /// A payment that waits to be charged, with what its outcome will be said in answer to.
 #[derive(Debug, Clone)]
@@ -35,17 +36,26 @@ pub(crate) async fn insert(tx: &dyn Tx, open: &Open, now_us: i64) -> Result<bool
     Ok(inserted == 1)
 }
 
-/// Ends an open payment; returns the version after it. None: it is not open.
+const END: &str = "update payments set status = $2, reason = $3, version = version + 1
+     where id = $1 and status = 'created' returning version";
+
+/// Ends an open payment; returns the version after it. None: it is not open. Only a planted bug is not `guarded`:
+/// it ends the payment again.
 pub(crate) async fn end(
     tx: &dyn Tx,
     id: PaymentId,
     status: PaymentStatus,
     reason: Option<Reason>,
+    guarded: bool,
 ) -> Result<Option<i64>> {
+    let sql = if guarded {
+        Cow::Borrowed(END)
+    } else {
+        Cow::Owned(END.replace(" and status = 'created'", ""))
+    };
     let rows = tx
         .query(
-            "update payments set status = $2, reason = $3, version = version + 1
-             where id = $1 and status = 'created' returning version",
+            &sql,
             params![id.0, status.as_str(), reason.map(Reason::as_str)],
         )
         .await?;
@@ -92,7 +102,7 @@ pub(crate) async fn open(
                 order_id: OrderId(row.get(1)?),
                 amount_cents: row.via::<i64, Cents>(2)?,
                 origin: Origin {
-                    cause: Some(MessageId(cause)),
+                    cause: (!planted!(ctx, Bug::SweepWithoutCause)).then_some(MessageId(cause)),
                     trace: row.parsed(4, |text| Trace::parse(text, tracestate.as_deref()))?,
                 },
             })

@@ -3,8 +3,9 @@
 //! A step that fails fails alone: the group is rolled back and the others run again without it.
 
 use crate::said::conclude;
-use crate::store::Tx;
-use crate::{BoxFuture, Context, Error, Origin, Result, Said, http::Problem, metrics};
+use crate::store::{StoreError, Tx};
+use crate::{BoxFuture, Context, Error, Origin, Result, Said, http::Problem, metrics, planted};
+use contract::Bug;
 use futures_util::future::try_join_all;
 use std::sync::{Mutex, PoisonError};
 use tokio::sync::{mpsc, oneshot};
@@ -81,13 +82,22 @@ pub(crate) async fn run(ctx: Context) {
 async fn commit_group(ctx: &Context, mut group: Vec<Box<dyn Queued>>) {
     // Each round ends the group or takes one step out of it, so there are at most as many rounds as steps.
     while !group.is_empty() {
-        match attempt(ctx, &mut group).await {
+        let attempted = attempt(ctx, &mut group).await;
+        if let Err((_, error)) = &attempted {
+            ctx.metrics().note(error);
+        }
+        match attempted {
             Ok(()) => return group.into_iter().for_each(|job| job.answer(Ok(()))),
             Err((Some(guilty), error)) if !error.is_conflict() => {
                 group.remove(guilty).answer(Err(error));
             }
             Err((_, error)) if group.len() == 1 && !error.is_conflict() => {
                 return group.remove(0).answer(Err(error));
+            }
+            // It may be kept, so to run it again may do it twice. Only the client's key can tell.
+            Err((_, Error::Store(StoreError::Unknown(why)))) => {
+                let unknown = || Error::Store(StoreError::Unknown(why.clone()));
+                return group.into_iter().for_each(|job| job.answer(Err(unknown())));
             }
             Err(_) => {
                 // The commit itself failed, so nobody is known to be guilty: one at a time.
@@ -105,13 +115,16 @@ async fn commit_group(ctx: &Context, mut group: Vec<Box<dyn Queued>>) {
 }
 
 /// Runs one step until it is committed, refused, or in conflict for too long.
-async fn persist(ctx: &Context, alone: &mut [Box<dyn Queued>]) -> Result<()> {
+async fn persist(ctx: &Context, alone: &mut Vec<Box<dyn Queued>>) -> Result<()> {
     let mut conflicts = 0;
     loop {
         match attempt(ctx, alone).await {
             Ok(()) => return Ok(()),
             Err((_, error)) if error.is_conflict() && conflicts < CONFLICTS_MAX => conflicts += 1,
-            Err((_, error)) => return Err(error),
+            Err((_, error)) => {
+                ctx.metrics().note(&error);
+                return Err(error);
+            }
         }
     }
 }
@@ -119,13 +132,9 @@ async fn persist(ctx: &Context, alone: &mut [Box<dyn Queued>]) -> Result<()> {
 /// Runs all steps on one transaction. The index tells which step failed, if it was one.
 async fn attempt(
     ctx: &Context,
-    group: &mut [Box<dyn Queued>],
+    group: &mut Vec<Box<dyn Queued>>,
 ) -> Result<(), (Option<usize>, Error)> {
-    let tx = ctx
-        .store()
-        .begin()
-        .await
-        .map_err(|error| (None, error.into()))?;
+    let tx = ctx.begin().await.map_err(|error| (None, error.into()))?;
     let running = group.iter_mut().enumerate().map(|(index, job)| {
         let tx = &*tx;
         async move {
@@ -137,6 +146,9 @@ async fn attempt(
         }
     });
     let spoken = try_join_all(running).await?;
+    if planted!(ctx, Bug::ReplyBeforeCommit) {
+        group.drain(..).for_each(|job| job.answer(Ok(())));
+    }
     conclude(ctx, tx, spoken)
         .await
         .map_err(|error| (None, error))

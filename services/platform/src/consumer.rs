@@ -8,8 +8,8 @@ use crate::committer::CONFLICTS_MAX;
 use crate::said::conclude;
 use crate::service::{Heard, Service};
 use crate::store::Tx;
-use crate::{Context, Error, Origin, Result, Said, Trace, inbox, metrics};
-use contract::{EventType, Message, MessageId};
+use crate::{Context, Error, Origin, Result, Said, Trace, inbox, metrics, planted};
+use contract::{Bug, EventType, Message, MessageId};
 use futures_util::future::try_join_all;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -19,21 +19,30 @@ use uuid::Uuid;
 /// Consumes the service's queue until the service is aborted; a lost broker is asked again and again.
 pub(crate) async fn run(ctx: Context, service: Arc<dyn Service>) {
     let mut pause = PAUSE_MIN;
+    let mut batches = 0;
     loop {
         match ctx.broker().subscribe(ctx.service()).await {
             Ok(mut deliveries) => {
                 ctx.metrics().consuming.set(1);
                 let error = loop {
+                    if planted!(ctx, Bug::ConsumerDies) && batches == 16 {
+                        return std::future::pending().await;
+                    }
+                    batches += 1;
                     match consume_once(&ctx, &*service, &mut *deliveries).await {
                         Ok(()) => pause = PAUSE_MIN,
                         Err(error) => break error,
                     }
                 };
+                ctx.metrics().note(&error);
                 tracing::warn!(%error, ?pause, "cannot consume, everything unacked goes back");
             }
             Err(error) => tracing::warn!(%error, ?pause, "the queue cannot be had"),
         }
         ctx.metrics().consuming.set(0);
+        if planted!(ctx, Bug::NoReconnect) {
+            return std::future::pending().await;
+        }
         tokio::time::sleep(ctx.jittered(pause)).await;
         pause = (pause * 2).min(PAUSE_MAX);
     }
@@ -56,6 +65,9 @@ async fn consume_once(
     let Some(last) = batch.iter().map(|delivery| delivery.tag).max() else {
         return Ok(());
     };
+    if planted!(ctx, Bug::AckBeforeCommit) {
+        deliveries.ack(last).await?;
+    }
     let mut wanted = Vec::with_capacity(batch.len());
     for delivery in batch {
         match hear(service, &delivery.message) {
@@ -67,6 +79,9 @@ async fn consume_once(
     if !wanted.is_empty() {
         ctx.metrics().batch.observe(metrics::size(wanted.len()));
         if let Err(error) = apply(ctx, service, &wanted).await {
+            if planted!(ctx, Bug::AckWhatFailed) {
+                return Ok(deliveries.ack(last).await?);
+            }
             if error.is_outage() {
                 return Err(error);
             }
@@ -114,14 +129,15 @@ async fn apply_alone(ctx: &Context, service: &dyn Service, one: &(Delivery, Hear
             Err(error) if error.is_conflict() && conflicts < CONFLICTS_MAX => conflicts += 1,
             Err(error) => {
                 tries += 1;
-                if tries >= ctx.settings().tries_max || error.is_permanent() || error.is_outage() {
+                let gives_up = tries >= ctx.settings().tries_max || error.is_permanent();
+                if (gives_up && !planted!(ctx, Bug::BlockTheQueue)) || error.is_outage() {
                     return Err(error);
                 }
                 ctx.metrics()
                     .retries
                     .with_label_values(&[&one.0.message.kind])
                     .inc();
-                tokio::time::sleep(ctx.jittered(Duration::from_millis(5 << tries))).await;
+                tokio::time::sleep(ctx.jittered(Duration::from_millis(5 << tries.min(8)))).await;
             }
         }
     }
@@ -129,8 +145,15 @@ async fn apply_alone(ctx: &Context, service: &dyn Service, one: &(Delivery, Hear
 
 /// Applies `batch` in one transaction.
 async fn apply(ctx: &Context, service: &dyn Service, batch: &[(Delivery, Heard)]) -> Result<()> {
-    let tx = ctx.store().begin().await?;
-    let (first, repeats) = first_seen(&*tx, batch, ctx.now_us()).await?;
+    let mut tx = ctx.begin().await?;
+    let (mut first, repeats) = first_seen(&*tx, batch, ctx.now_us()).await?;
+    if planted!(ctx, Bug::InboxFirst) {
+        tx.commit().await?;
+        tx = ctx.begin().await?;
+    }
+    if planted!(ctx, Bug::ApplyAgain) {
+        first = batch.iter().map(|(_, heard)| heard).collect();
+    }
     service.prepare(&*tx, &first).await?;
     let mut subjects: BTreeMap<Uuid, Vec<&Heard>> = BTreeMap::new();
     for heard in &first {
@@ -209,12 +232,16 @@ async fn put_aside(
         ..
     } = delivery;
     let (kind, id) = (message.kind.as_str(), message.id);
-    if error.is_permanent() || *attempts >= ctx.settings().retries_max {
+    let gives_up = error.is_permanent() || *attempts >= ctx.settings().retries_max;
+    if gives_up && !planted!(ctx, Bug::RequeueForEver) {
         tracing::error!(%error, %id, kind, attempts, order.id = %message.subject, "message to the dead queue");
         ctx.metrics().dead.with_label_values(&[kind]).inc();
         deliveries.bury(*tag, &error.to_string()).await?;
     } else {
-        let pause = ctx.jittered(ctx.settings().retry_after * 2_u32.pow(*attempts));
+        let mut pause = ctx.jittered(ctx.settings().retry_after * 2_u32.pow((*attempts).min(8)));
+        if planted!(ctx, Bug::RetryWithoutBackoff) {
+            pause = Duration::from_millis(1);
+        }
         tracing::warn!(%error, %id, kind, attempts, ?pause, order.id = %message.subject, "message put off");
         ctx.metrics().retries.with_label_values(&[kind]).inc();
         deliveries.retry(*tag, pause, &error.to_string()).await?;

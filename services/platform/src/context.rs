@@ -4,15 +4,18 @@
 //! transactions rolled back and its unacked deliveries returned.
 
 use crate::committer::{Committer, Step};
-use crate::{BoxFuture, Clock, Error, Origin, Result, Said, Trace};
-use crate::{broker::Broker, metrics::Metrics, relay::Relay, store::Store, store::Tx};
+use crate::store::{Store, StoreError, Tx};
+use crate::{BoxFuture, Clock, Error, Origin, PLANTED, Result, Said, Trace};
+use crate::{broker::Broker, metrics::Metrics, relay::Relay};
+use contract::Bug;
 use futures_util::FutureExt;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use tokio::{sync::watch, task::JoinSet};
+use tokio::sync::{Notify, watch};
+use tokio::task::JoinSet;
 use tracing::{Dispatch, instrument::WithSubscriber};
 use uuid::Uuid;
 
@@ -89,6 +92,8 @@ pub struct Parts {
     pub dispatch: Dispatch,
     /// Bounds and times.
     pub settings: Settings,
+    /// The bug that is switched on; of no effect without the feature `planted`.
+    pub planted: Option<Bug>,
 }
 
 /// A service's only door to the outside. Cheap to clone.
@@ -103,18 +108,22 @@ struct Inner {
     stop: watch::Sender<bool>,
     committer: Committer,
     relay: Relay,
+    doubts: Notify,
 }
 
 impl Context {
     /// A context around `parts`. Nothing runs yet.
     pub fn new(parts: Parts) -> Self {
+        let metrics = Metrics::new();
+        metrics.start_time_us.set(parts.clock.now_us());
         Self(Arc::new(Inner {
             chance: Mutex::new(ChaCha8Rng::seed_from_u64(parts.seed)),
-            metrics: Metrics::new(),
+            metrics,
             tasks: Mutex::default(),
             stop: watch::Sender::new(false),
             committer: Committer::new(parts.settings.commits_max),
             relay: Relay::new(parts.settings.relay_max),
+            doubts: Notify::new(),
             parts,
         }))
     }
@@ -129,6 +138,26 @@ impl Context {
         &*self.0.parts.store
     }
 
+    /// Begins the one write transaction, and measures how long that takes.
+    pub(crate) async fn begin(&self) -> Result<Box<dyn Tx>, StoreError> {
+        let began_us = self.now_us();
+        let tx = self.store().begin().await?;
+        let waited = crate::metrics::seconds(self.now_us() - began_us);
+        self.metrics().begin.observe(waited);
+        Ok(tx)
+    }
+
+    /// Notes that nobody knows whether a transaction is kept: what should have followed it did not.
+    pub(crate) fn doubt(&self) {
+        self.0.doubts.notify_one();
+    }
+
+    /// Returns when nobody knows any more whether some transaction is kept. What is counted in memory along
+    /// with commits has to be counted again.
+    pub async fn in_doubt(&self) {
+        self.0.doubts.notified().await;
+    }
+
     /// The broker.
     pub fn broker(&self) -> &dyn Broker {
         &*self.0.parts.broker
@@ -137,6 +166,11 @@ impl Context {
     /// Bounds and times.
     pub fn settings(&self) -> &Settings {
         &self.0.parts.settings
+    }
+
+    /// The bug that is switched on; ask through [`planted!`](crate::planted!).
+    pub fn planted(&self) -> Option<Bug> {
+        self.0.parts.planted.filter(|_| PLANTED)
     }
 
     /// What is counted and measured.

@@ -1,8 +1,8 @@
 //! The event log: what a service said, in the order of its commits per entity. It is also the outbox.
 
 use crate::store::{Claim, Param, Row, Store, StoreError, Tx};
-use crate::{Context, Origin, params};
-use contract::{Entity, Event, Message, MessageId};
+use crate::{Context, Origin, params, planted};
+use contract::{Bug, Entity, Event, Message, MessageId};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use std::collections::BTreeMap;
@@ -11,6 +11,13 @@ use std::collections::BTreeMap;
 pub(crate) struct Entry {
     pub(crate) message: Message,
     entity: Entity,
+}
+
+impl Entry {
+    /// What [`Bug::PublishAnotherPayload`] does: a digit in front of the version.
+    pub(crate) fn misprint(&mut self) {
+        self.message.data = self.message.data.replace("\"version\":", "\"version\":1");
+    }
 }
 
 /// Turns what a step said into entries. Ids are derived, so a step that runs again says the same messages.
@@ -24,7 +31,12 @@ pub(crate) fn entries<'a>(
     events.into_iter().map(move |event| {
         let (kind, subject, entity) = (event.kind().as_str(), event.subject(), event.entity());
         let n = said.entry(kind).and_modify(|n| *n += 1).or_insert(0);
+        if planted!(ctx, Bug::ApplyAgain) {
+            // Each time it is applied the message is another one. The first end of anything is version 2.
+            *n += u32::try_from(entity.version - 2).unwrap_or(0);
+        }
         let id = match origin.cause {
+            Some(cause) if planted!(ctx, Bug::IdOfTheCause) => cause,
             Some(cause) => MessageId::caused_by(cause.0, kind, *n, subject),
             // A request has no message id; the version tells its repeats apart.
             None => MessageId::caused_by(

@@ -2,6 +2,7 @@
 //!
 //! No ids and no personal data as labels: the number of series is bounded by routes, types and reasons.
 
+use crate::{Error, store::StoreError};
 use prometheus::{
     Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, Opts,
     Registry, TextEncoder,
@@ -55,6 +56,12 @@ catalogue! {
         "Deliveries of messages that were applied before.", &["type"])
     retries: IntCounterVec = counters("crashcart_retries_total", "Further tries of a delivery.", &["type"])
     dead: IntCounterVec = counters("crashcart_dead_lettered_total", "Messages given up.", &["type"])
+    store_errors: IntCounterVec = counters("crashcart_store_errors_total",
+        "Transactions that failed through no fault of theirs: nothing is kept, or nobody knows.", &["outcome"])
+    begin: Histogram = histogram("crashcart_store_begin_seconds",
+        "How long transactions that write waited to begin.")
+    start_time_us: IntGauge = gauge("crashcart_start_time_microseconds",
+        "When this incarnation of the service began, since 1970.")
     publishing: IntGauge = gauge("crashcart_publishing", "1 unless the last try to publish failed.")
     consuming: IntGauge = gauge("crashcart_consuming", "1 while the service is subscribed to its queue.")
     loops_ended: IntGauge = gauge("crashcart_loops_ended", "Loops that should run and do not; not ready above 0.")
@@ -67,6 +74,16 @@ catalogue! {
 }
 
 impl Metrics {
+    /// Counts `error` if the database was not there for a step.
+    pub(crate) fn note(&self, error: &Error) {
+        let outcome = match error {
+            Error::Store(StoreError::Engine(_)) => "failed",
+            Error::Store(StoreError::Unknown(_)) => "unknown",
+            _ => return,
+        };
+        self.store_errors.with_label_values(&[outcome]).inc();
+    }
+
     /// All metrics in Prometheus' text format.
     pub fn text(&self) -> String {
         let mut text = Vec::new();
@@ -95,6 +112,11 @@ pub fn seconds(us: i64) -> f64 {
 fn histograms(name: &str, help: &str, labels: &[&str]) -> HistogramVec {
     let options = HistogramOpts::new(name, help).buckets(SECONDS.to_vec());
     HistogramVec::new(options, labels).expect("a valid name")
+}
+
+fn histogram(name: &str, help: &str) -> Histogram {
+    Histogram::with_opts(HistogramOpts::new(name, help).buckets(SECONDS.to_vec()))
+        .expect("a valid name")
 }
 
 fn sizes(name: &str, help: &str) -> Histogram {

@@ -3,7 +3,8 @@
 //! Shaped like the relay: work comes from memory right after its commit, and a sweep finds what missed that
 //! way. A call that is not answered in time is *unknown*: the sweep asks again, under the same key.
 
-use crate::{BoxFuture, Context, Result};
+use crate::{BoxFuture, Context, Result, planted};
+use contract::Bug;
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -155,9 +156,15 @@ impl<O: Outside> Caller<O> {
                 .await
             {
                 Ok(items) => items.into_iter().for_each(|item| self.hand_over(item)),
-                Err(error) => tracing::warn!(%error, "the sweep could not look"),
+                Err(error) => {
+                    ctx.metrics().note(&error);
+                    tracing::warn!(%error, "the sweep could not look");
+                }
             }
             first = false;
+            if planted!(ctx, Bug::NeverAskAgain) {
+                std::future::pending::<()>().await;
+            }
             tokio::time::sleep(ctx.jittered(self.settings.sweep_every)).await;
         }
     }

@@ -4,13 +4,14 @@
 //! broker) is found by the sweeper. No transaction is held while publishing. What is confirmed is marked by the
 //! next transaction that anybody commits; a transaction of its own comes only when there is no other for a while.
 
+use crate::broker::Late;
 use crate::said::conclude;
-use crate::{Context, Result, log};
-use contract::{Message, MessageId};
+use crate::{Context, Result, log, planted};
+use contract::{Bug, Message, MessageId};
 use std::collections::BTreeSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 
 /// Messages published and marked in one go.
 const WINDOW: usize = 1_024;
@@ -26,6 +27,8 @@ pub(crate) struct Relay {
     waiting: Mutex<Option<mpsc::UnboundedReceiver<Vec<Message>>>>,
     in_flight: Mutex<BTreeSet<MessageId>>,
     confirmed: Mutex<Vec<MessageId>>,
+    /// Something was confirmed late, while nobody may be about to mark it.
+    late: Notify,
 }
 
 impl Relay {
@@ -38,6 +41,7 @@ impl Relay {
             waiting: Mutex::new(Some(waiting)),
             in_flight: Mutex::default(),
             confirmed: Mutex::default(),
+            late: Notify::new(),
         }
     }
 
@@ -74,9 +78,8 @@ impl Relay {
         }
     }
 
-    fn confirm(&self, messages: &[Message]) {
-        self.confirmed()
-            .extend(messages.iter().map(|message| message.id));
+    fn confirm(&self, ids: impl Iterator<Item = MessageId>) {
+        self.confirmed().extend(ids);
     }
 
     /// Takes what is to be marked in a transaction that is about to commit; give it to [`Relay::marked`] after.
@@ -112,6 +115,7 @@ pub(crate) async fn run(ctx: Context) {
     let mut waiting = waiting.expect("a context runs one relay");
     let mut batches = Vec::new();
     let mut pause = BACKOFF_MIN;
+    let mut relayed = 0;
     ctx.metrics().publishing.set(1);
     loop {
         let unmarked = ctx.relay().confirmed_len() > 0;
@@ -119,15 +123,21 @@ pub(crate) async fn run(ctx: Context) {
             biased;
             taken = waiting.recv_many(&mut batches, WINDOW / 8) => if taken == 0 { return },
             () = tokio::time::sleep(MARK_AFTER), if unmarked => {}
+            () = ctx.relay().late.notified() => {}
         }
         let window: Vec<Message> = batches.drain(..).flatten().collect();
         match relay_once(&ctx, &window).await {
             Ok(()) => {
                 ctx.metrics().publishing.set(1);
                 pause = BACKOFF_MIN;
+                relayed += window.len();
+                if planted!(ctx, Bug::RelayDies) && relayed >= 16 {
+                    std::future::pending::<()>().await;
+                }
             }
             Err(error) => {
                 ctx.metrics().publishing.set(0);
+                ctx.metrics().note(&error);
                 // These are no longer ours: the sweeper will find those that are not marked.
                 ctx.relay().forget(window.iter().map(|message| message.id));
                 tracing::warn!(%error, messages = window.len(), "not published, left to the sweeper");
@@ -146,25 +156,61 @@ const MARK_AFTER: Duration = Duration::from_millis(20);
 /// Publishes `window`; without one, or with many marks waiting, marks what is confirmed.
 async fn relay_once(ctx: &Context, window: &[Message]) -> Result<()> {
     for messages in window.chunks(WINDOW) {
-        ctx.broker().publish(messages).await?;
+        if planted!(ctx, Bug::MarkBeforePublish) {
+            ctx.relay()
+                .confirm(messages.iter().map(|message| message.id));
+            conclude(ctx, ctx.begin().await?, Vec::new()).await?;
+        }
+        let left = usize::from(planted!(ctx, Bug::LeaveOneBehind) && messages.len() > 1);
+        let late = ctx.broker().publish_in_parts(&messages[left..]).await?;
+        let held: BTreeSet<MessageId> = late.iter().flat_map(|part| part.ids.clone()).collect();
+        let ids = messages.iter().map(|message| message.id);
         // Marked after the confirm: the other way round loses the event if we die in between.
-        ctx.relay().confirm(messages);
+        ctx.relay().confirm(ids.filter(|id| !held.contains(id)));
+        for part in late {
+            ctx.spawn("late confirm", confirm_late(ctx.clone(), part));
+        }
     }
     if window.is_empty() || ctx.relay().confirmed_len() > WINDOW {
-        let tx = ctx.store().begin().await?;
+        let tx = ctx.begin().await?;
         conclude(ctx, tx, Vec::new()).await?;
     }
     Ok(())
 }
 
+/// Publishes `messages`, committed or not; only a planted bug does that.
+pub(crate) async fn publish_early(ctx: &Context, messages: &[Message]) -> Result<()> {
+    Ok(ctx.broker().publish(messages).await?)
+}
+
+/// Waits for messages that the broker holds back. Until then they stay in flight, so that nobody sweeps them.
+async fn confirm_late(ctx: Context, part: Late) {
+    match part.confirmed.await {
+        Ok(()) => {
+            ctx.relay().confirm(part.ids.into_iter());
+            ctx.relay().late.notify_one();
+        }
+        Err(error) => {
+            tracing::warn!(%error, messages = part.ids.len(), "not published, left to the sweeper");
+            ctx.relay().forget(part.ids.into_iter());
+        }
+    }
+}
+
 /// Looks for unpublished events at the start and then again and again, until the service is aborted.
 pub(crate) async fn sweep(ctx: Context) {
     let mut before_us = ctx.now_us();
+    if planted!(ctx, Bug::SweeperOff) {
+        std::future::pending::<()>().await;
+    }
     loop {
         match sweep_once(&ctx, before_us).await {
             Ok(0) => {}
             Ok(found) => tracing::info!(found, "the sweeper took over unpublished events"),
-            Err(error) => tracing::warn!(%error, "the sweeper could not look"),
+            Err(error) => {
+                ctx.metrics().note(&error);
+                tracing::warn!(%error, "the sweeper could not look");
+            }
         }
         tokio::time::sleep(ctx.jittered(ctx.settings().sweep_every)).await;
         before_us = ctx.now_us() - FRESH_US;

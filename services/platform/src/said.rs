@@ -1,8 +1,8 @@
 //! What a step says, and the end of every transaction: store what was said, commit, then hand it on.
 
-use crate::store::Tx;
-use crate::{Context, Result, Trace, log};
-use contract::{Event, Message, MessageId};
+use crate::store::{StoreError, Tx};
+use crate::{Context, Error, Result, Trace, log, planted, relay};
+use contract::{Bug, Event, Message, MessageId};
 
 /// What brought a step about.
 #[derive(Debug, Clone)]
@@ -58,15 +58,40 @@ pub(crate) async fn conclude(
         entries.extend(log::entries(ctx, &origin, said.events));
         after_commit.extend(said.after_commit);
     }
+    if planted!(ctx, Bug::CauseOfANeighbour)
+        && let Some(cause) = entries.first().and_then(|entry| entry.message.cause)
+    {
+        let caused = entries
+            .iter_mut()
+            .filter_map(|entry| entry.message.cause.as_mut());
+        caused.for_each(|of| *of = cause);
+    }
+    let mut unlogged = Vec::new();
+    if planted!(ctx, Bug::PublishUnlogged) {
+        (unlogged, entries) = entries
+            .into_iter()
+            .partition(|entry| entry.message.cause.is_none());
+    }
     let confirmed = ctx.relay().take_confirmed();
     let committed: Result<()> = async {
         log::append(&*tx, &entries).await?;
         log::mark_published(&*tx, &confirmed, ctx.now_us()).await?;
+        if planted!(ctx, Bug::PublishBeforeCommit) {
+            let early: Vec<Message> = entries.iter().map(|entry| entry.message.clone()).collect();
+            relay::publish_early(ctx, &early).await?;
+        }
         Ok(tx.commit().await?)
     }
     .await;
     ctx.relay().marked(confirmed);
+    if matches!(committed, Err(Error::Store(StoreError::Unknown(_)))) {
+        ctx.doubt();
+    }
     committed?;
+    entries.append(&mut unlogged);
+    if planted!(ctx, Bug::PublishAnotherPayload) {
+        entries.iter_mut().for_each(log::Entry::misprint);
+    }
     for entry in &entries {
         let said = ctx.metrics().said.with_label_values(&[&entry.message.kind]);
         said.inc();

@@ -3,8 +3,8 @@
 //! The routers, reactions, statements, relay and consumers in it are the real ones; only time, chance and the
 //! outside are replaced. Call it on a current-thread runtime with paused time.
 
-use crate::broker::{Broker, Embedded, EmbeddedSettings};
-use crate::fault::{FaultyBroker, FaultyStore, Side, Site};
+use crate::broker::{Broker, Delivery, Embedded, EmbeddedSettings};
+use crate::fault::{Doom, FaultyBroker, FaultyStore, Side, Site};
 use crate::logs::{self, Format, LogSettings, Sink};
 use crate::store::{Sqlite, Store};
 use crate::{Clock, Context, Parts, Running, Service, Settings};
@@ -12,10 +12,12 @@ use async_trait::async_trait;
 use axum::Router;
 use axum::body::Body;
 use axum::http::{Request, Response};
-use contract::Message;
+use contract::{Bug, Message};
 use rand::{RngExt, SeedableRng, seq::SliceRandom};
 use rand_chacha::ChaCha8Rng;
 use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tower::ServiceExt;
@@ -28,6 +30,8 @@ const EPOCH_US: i64 = 1_767_225_600_000_000;
 pub struct Mischief {
     /// Crash the service at its `n`-th passage of a port call (each call has two: before and after).
     pub crash_at: Option<u64>,
+    /// Crash the service before its `n`-th call of this name.
+    pub crash_before: Option<(&'static str, u64)>,
     /// Publish messages of these types this many more times, the last time much later.
     pub duplicate: Vec<(&'static str, u32)>,
     /// Publish messages of these types late, and everything one by one in another order.
@@ -37,8 +41,15 @@ pub struct Mischief {
     /// Wait at each port call.
     pub dawdle: bool,
     /// No transaction can be begun in this time since the beginning of the world.
-    pub outage: Option<std::ops::Range<Duration>>,
+    pub outage: Option<Range<Duration>>,
+    /// Statements fail in this time since the beginning of the world, through nobody else's fault.
+    pub refuses: Option<Range<Duration>>,
+    /// Deliver some messages with other data.
+    pub spoil: Option<Spoil>,
 }
+
+/// The data with which a message is delivered instead of its own; none leaves it as it is.
+pub type Spoil = fn(&Delivery) -> Option<String>;
 
 /// Makes a service for each of its incarnations.
 pub type Make = Box<dyn Fn(&Context) -> Arc<dyn Service> + Send + Sync>;
@@ -51,6 +62,7 @@ struct Inner {
     seed: u64,
     clock: Clock,
     settings: Settings,
+    planted: Option<Bug>,
     broker: Embedded,
     nodes: Mutex<BTreeMap<&'static str, Arc<Node>>>,
     log: Arc<Mutex<String>>,
@@ -78,6 +90,16 @@ pub struct Unknown;
 impl World {
     /// An empty world whose chance is `seed`, with a broker that has a queue for each of `queues`.
     pub fn new(seed: u64, queues: Vec<&'static str>, settings: Settings) -> Self {
+        Self::with_bug(seed, queues, settings, None)
+    }
+
+    /// Like [`World::new`], with this bug switched on in all its services.
+    pub fn with_bug(
+        seed: u64,
+        queues: Vec<&'static str>,
+        settings: Settings,
+        planted: Option<Bug>,
+    ) -> Self {
         let clock = Clock::Virtual {
             start: tokio::time::Instant::now(),
             epoch_us: EPOCH_US,
@@ -88,6 +110,7 @@ impl World {
             seed,
             clock,
             settings,
+            planted,
             broker,
             nodes: Mutex::default(),
             log: Arc::default(),
@@ -102,6 +125,9 @@ impl World {
             mischief,
             chance: Mutex::new(ChaCha8Rng::seed_from_u64(self.0.seed ^ hash(name))),
             passed: Mutex::default(),
+            calls: Mutex::default(),
+            healed: AtomicBool::new(false),
+            struck: AtomicU64::new(0),
         });
         let store = Arc::new(Sqlite::in_memory().expect("SQLite opens in memory"));
         let node = Node {
@@ -136,6 +162,7 @@ impl World {
             seed: self.0.seed ^ hash(name) ^ incarnation,
             dispatch: logs::dispatch(name, &log, self.0.clock).expect("a filter that parses"),
             settings: self.0.settings.clone(),
+            planted: self.0.planted,
         });
         // The start passes port calls too, so it runs as a task of the service and may be crashed.
         let (service, starting) = ((node.make)(&ctx), ctx.clone());
@@ -209,6 +236,19 @@ impl World {
         *lock(&self.node(name).place.passed)
     }
 
+    /// How often mischief was done so far, in all services.
+    pub fn struck(&self) -> u64 {
+        let struck = |node: &Arc<Node>| node.place.struck.load(Ordering::Relaxed);
+        lock(&self.0.nodes).values().map(struck).sum()
+    }
+
+    /// Ends all mischief: nothing goes wrong any more.
+    pub fn heal(&self) {
+        for node in lock(&self.0.nodes).values() {
+            node.place.healed.store(true, Ordering::Relaxed);
+        }
+    }
+
     /// Now in this world, microseconds since 1970.
     pub fn now_us(&self) -> i64 {
         self.0.clock.now_us()
@@ -235,9 +275,51 @@ struct Place {
     mischief: Mischief,
     chance: Mutex<ChaCha8Rng>,
     passed: Mutex<u64>,
+    calls: Mutex<BTreeMap<&'static str, u64>>,
+    healed: AtomicBool,
+    struck: AtomicU64,
 }
 
 impl Place {
+    fn is_healed(&self) -> bool {
+        self.healed.load(Ordering::Relaxed)
+    }
+
+    fn strike(&self) {
+        self.struck.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Whether this passage is the one at which the service is to crash.
+    fn is_last(&self, call: &'static str, side: Side) -> bool {
+        let passed = {
+            let mut passed = lock(&self.passed);
+            *passed += 1;
+            *passed
+        };
+        let mut is_due = self.mischief.crash_at == Some(passed);
+        if side == Side::Before {
+            let mut calls = lock(&self.calls);
+            let count = calls.entry(call).or_default();
+            *count += 1;
+            is_due |= self.mischief.crash_before == Some((call, *count));
+        }
+        is_due && !self.is_healed()
+    }
+
+    /// Whether a time since the beginning of the world is now.
+    fn is_now(&self, time: Option<&Range<Duration>>) -> bool {
+        let now_us = self
+            .world
+            .upgrade()
+            .map_or(0, |world| world.clock.now_us() - EPOCH_US);
+        let now = Duration::from_micros(u64::try_from(now_us).unwrap_or(0));
+        let is_now = !self.is_healed() && time.is_some_and(|time| time.contains(&now));
+        if is_now {
+            self.strike();
+        }
+        is_now
+    }
+
     fn millis(&self, below: u64) -> Duration {
         Duration::from_millis(lock(&self.chance).random_range(0..below))
     }
@@ -261,45 +343,39 @@ impl Place {
 
 #[async_trait]
 impl Site for Place {
-    async fn pass(&self, _call: &'static str, _side: Side) {
-        if self.mischief.dawdle {
+    async fn pass(&self, call: &'static str, side: Side) {
+        if self.mischief.dawdle && !self.is_healed() {
             let pause = self.millis(4);
             tokio::time::sleep(pause).await;
         }
-        let passed = {
-            let mut passed = lock(&self.passed);
-            *passed += 1;
-            *passed
-        };
-        if self.mischief.crash_at == Some(passed) {
+        if self.is_last(call, side) {
+            self.strike();
             self.crash_and_restart();
             std::future::pending::<()>().await;
         }
     }
 
-    fn outage(&self) -> bool {
-        let now_us = self
-            .world
-            .upgrade()
-            .map_or(0, |world| world.clock.now_us() - EPOCH_US);
-        let now = Duration::from_micros(u64::try_from(now_us).unwrap_or(0));
-        self.mischief
-            .outage
-            .as_ref()
-            .is_some_and(|outage| outage.contains(&now))
+    fn doom(&self) -> Option<Doom> {
+        self.is_now(self.mischief.outage.as_ref())
+            .then_some(Doom::Begin)
+    }
+
+    fn refuses(&self) -> bool {
+        self.is_now(self.mischief.refuses.as_ref())
     }
 
     fn publishes(&self, batch: &[Message]) -> Vec<(Duration, Vec<Message>)> {
         let Mischief {
             duplicate, delay, ..
         } = &self.mischief;
-        if duplicate.is_empty() && delay.is_empty() {
+        if (duplicate.is_empty() && delay.is_empty()) || self.is_healed() {
             return vec![(Duration::ZERO, batch.to_vec())];
         }
         let mut parts = Vec::new();
         for message in batch {
             let late = delay.contains(&message.kind.as_str());
             let pause = if late {
+                self.strike();
                 self.millis(3_000)
             } else {
                 Duration::ZERO
@@ -309,6 +385,7 @@ impl Site for Place {
                 .iter()
                 .find(|(kind, _)| *kind == message.kind)
                 .map_or(0, |(_, times)| *times);
+            (0..times).for_each(|_| self.strike());
             parts.extend((0..times).map(|_| (self.millis(1_000), vec![message.clone()])));
         }
         if !delay.is_empty() {
@@ -317,9 +394,18 @@ impl Site for Place {
         parts
     }
 
-    fn reorder(&self, batch: &mut Vec<crate::broker::Delivery>) {
+    fn deliver(&self, batch: &mut Vec<Delivery>) {
+        if self.is_healed() {
+            return;
+        }
         if self.mischief.shuffle {
             batch.shuffle(&mut *lock(&self.chance));
+        }
+        for delivery in batch {
+            if let Some(data) = self.mischief.spoil.and_then(|spoil| spoil(delivery)) {
+                self.strike();
+                Arc::make_mut(&mut delivery.message).data = data;
+            }
         }
     }
 }

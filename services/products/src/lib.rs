@@ -20,12 +20,14 @@ use std::sync::Arc;
 pub const NAME: &str = "products";
 
 /// The products service.
-pub struct Products;
+pub struct Products {
+    ctx: Context,
+}
 
 impl Products {
-    /// The service.
-    pub fn new() -> Arc<Self> {
-        Arc::new(Self)
+    /// The service, to be run in `ctx`.
+    pub fn new(ctx: &Context) -> Arc<Self> {
+        Arc::new(Self { ctx: ctx.clone() })
     }
 }
 
@@ -58,6 +60,6 @@ impl Service for Products {
         tx: &'t dyn Tx,
         said: &'t mut Said,
     ) -> BoxFuture<'t, Result<()>> {
-        Box::pin(reactions::react(heard, tx, said))
+        Box::pin(reactions::react(&self.ctx, heard, tx, said))
     }
 }

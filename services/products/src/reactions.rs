@@ -5,17 +5,23 @@ use contract::events::{
     ReservationCanceled, ReservationConsumed, ReservationCreated, ReservationFailed,
 };
 use contract::http::{Reservation, ReservationStatus};
-use contract::{Cents, Event, Line, OrderId, Reason};
+use contract::{Bug, Cents, Event, Line, OrderId, Quantity, Reason, ReservedLine};
 use platform::store::{StoreError, Tx};
-use platform::{Heard, Result, Said};
+use platform::{Context, Heard, Result, Said, planted};
 use std::collections::BTreeSet;
 
 /// The part of products in the choreography.
-pub(crate) async fn react(heard: &Heard, tx: &dyn Tx, said: &mut Said) -> Result<()> {
+pub(crate) async fn react(
+    ctx: &Context,
+    heard: &Heard,
+    tx: &dyn Tx,
+    said: &mut Said,
+) -> Result<()> {
     match &heard.event {
-        Event::OrderCreated(e) => reserve(heard, tx, said, (e.order_id, &e.items)).await,
-        Event::PaymentProcessed(e) => consume(heard, tx, said, e.order_id).await,
-        Event::PaymentFailed(e) => cancel(heard, tx, said, (e.order_id, e.reason)).await,
+        Event::OrderCreated(e) => reserve(ctx, heard, tx, said, (e.order_id, &e.items)).await,
+        Event::PaymentProcessed(e) => consume(ctx, heard, tx, said, e.order_id).await,
+        Event::PaymentFailed(_) if planted!(ctx, Bug::IgnoreFailedPayment) => Ok(()),
+        Event::PaymentFailed(e) => cancel(ctx, heard, tx, said, (e.order_id, e.reason)).await,
         Event::OrderFinished(_)
         | Event::OrderCanceled(_)
         | Event::ReservationCreated(_)
@@ -59,12 +65,17 @@ pub(crate) async fn prepare(tx: &dyn Tx, batch: &[&Heard]) -> Result<()> {
 
 /// Reserves all lines or none.
 async fn reserve(
+    ctx: &Context,
     heard: &Heard,
     tx: &dyn Tx,
     said: &mut Said,
     (order_id, items): (OrderId, &[Line]),
 ) -> Result<()> {
-    let lines = sql::reserve(tx, order_id, items).await?;
+    let lines = if planted!(ctx, Bug::ReadThenWrite) {
+        reserve_by_reading(tx, items).await?
+    } else {
+        sql::reserve(ctx, tx, order_id, items).await?
+    };
     if lines.is_empty() {
         // Not if the order has a reservation already: that is no refusal but impossible.
         product::next(sql::reservation_status(tx, order_id).await?, &heard.event)?;
@@ -95,9 +106,36 @@ async fn reserve(
     Ok(())
 }
 
+/// What [`Bug::ReadThenWrite`] does: it looks at the stock and then writes what it makes of it.
+async fn reserve_by_reading(tx: &dyn Tx, items: &[Line]) -> Result<Vec<ReservedLine>> {
+    let mut left = Vec::with_capacity(items.len());
+    for line in items {
+        let product = sql::find(tx, line.product_id).await?;
+        let Some(product) = product.filter(|product| product.available >= line.quantity.get())
+        else {
+            return Ok(Vec::new());
+        };
+        left.push(product.available - line.quantity.get());
+    }
+    // A database on the network answers later, and the other reactions of the batch have their turn.
+    tokio::task::yield_now().await;
+    let mut lines = Vec::with_capacity(items.len());
+    for (line, left) in items.iter().zip(left) {
+        lines.push(sql::overwrite(tx, line, left).await?);
+    }
+    lines.sort_by_key(|line| line.product_id);
+    Ok(lines)
+}
+
 /// Sells what was reserved.
-async fn consume(heard: &Heard, tx: &dyn Tx, said: &mut Said, order_id: OrderId) -> Result<()> {
-    let lines = end(heard, tx, order_id).await?;
+async fn consume(
+    ctx: &Context,
+    heard: &Heard,
+    tx: &dyn Tx,
+    said: &mut Said,
+    order_id: OrderId,
+) -> Result<()> {
+    let lines = end(ctx, heard, tx, order_id).await?;
     let (amount_cents, version) = sum(&lines)?;
     said.push(ReservationConsumed {
         order_id,
@@ -109,31 +147,52 @@ async fn consume(heard: &Heard, tx: &dyn Tx, said: &mut Said, order_id: OrderId)
 
 /// Gives back what was reserved.
 async fn cancel(
+    ctx: &Context,
     heard: &Heard,
     tx: &dyn Tx,
     said: &mut Said,
     (order_id, reason): (OrderId, Reason),
 ) -> Result<()> {
-    let ended = end(heard, tx, order_id).await?;
+    let ended = end(ctx, heard, tx, order_id).await?;
     let (amount_cents, version) = sum(&ended)?;
     let mut lines = Vec::with_capacity(ended.len());
     for line in &ended {
-        lines.push(sql::give_back(tx, line).await?);
+        if planted!(ctx, Bug::KeepTheStock) {
+            break;
+        }
+        let mut quantity = line.quantity;
+        if planted!(ctx, Bug::ReturnOneUnit) {
+            quantity = Quantity::ONE;
+        }
+        lines.push(sql::give_back(tx, line, quantity).await?);
     }
-    said.push(ReservationCanceled {
+    let canceled = ReservationCanceled {
         order_id,
         lines,
         amount_cents,
         reason,
         version,
-    });
+    };
+    if planted!(ctx, Bug::ReturnUnsaid) {
+        return Ok(());
+    }
+    if planted!(ctx, Bug::CompensateTwice) {
+        said.push(canceled.clone());
+    }
+    said.push(canceled);
     Ok(())
 }
 
 /// Ends an open reservation in the way that the event asks for.
-async fn end(heard: &Heard, tx: &dyn Tx, order_id: OrderId) -> Result<Vec<Reservation>> {
+async fn end(
+    ctx: &Context,
+    heard: &Heard,
+    tx: &dyn Tx,
+    order_id: OrderId,
+) -> Result<Vec<Reservation>> {
+    let guarded = !planted!(ctx, Bug::ApplyAgain);
     let status = product::next(Some(ReservationStatus::Created), &heard.event)?;
-    let lines = sql::end_reservation(tx, order_id, status).await?;
+    let lines = sql::end_reservation(tx, order_id, status, guarded).await?;
     if lines.is_empty() {
         // Not open any more, or never there: say which.
         product::next(sql::reservation_status(tx, order_id).await?, &heard.event)?;

@@ -1,9 +1,10 @@
 //! Every statement of the products service.
 
 use contract::http::{Product, Reservation, ReservationStatus};
-use contract::{Cents, Line, OrderId, ProductId, Quantity, ReservedLine};
-use platform::params;
+use contract::{Bug, Cents, Line, OrderId, ProductId, Quantity, ReservedLine};
 use platform::store::{Param, Result, Row, StoreError, Tx};
+use platform::{Context, params, planted};
+use std::borrow::Cow;
 use std::fmt::Write;
 
 /// More units than this are never in one place: 2^53 - 1, as for money.
@@ -48,6 +49,7 @@ pub(crate) async fn restock(
 /// Takes all of `lines` from the stock for an order that has no reservation yet, or nothing: one statement.
 /// Empty: it could not be done.
 pub(crate) async fn reserve(
+    ctx: &Context,
     tx: &dyn Tx,
     order_id: OrderId,
     lines: &[Line],
@@ -71,7 +73,7 @@ pub(crate) async fn reserve(
     params.push(Param::Int(i64::try_from(lines.len()).unwrap_or(i64::MAX)));
     params.push(Param::Int(Cents::MAX.get()));
     params.push(order_id.0.into());
-    let sql = format!(
+    let mut sql = format!(
         "with lines (id, q) as (values {values})
          update products
          set available = available - (select q from lines where lines.id = products.id), version = version + 1
@@ -84,6 +86,18 @@ pub(crate) async fn reserve(
         n + 2,
         n + 3,
     );
+    if planted!(ctx, Bug::Oversell) {
+        sql = sql
+            .replace("p.available >= l.q", "p.available >= 0")
+            .replace(
+                "available = available - (",
+                "available = max(0, available - (",
+            )
+            .replace("products.id), version", "products.id)), version");
+    }
+    if planted!(ctx, Bug::KeepTheVersion) {
+        sql = sql.replace("version = version + 1", "version = version");
+    }
     let mut reserved = Vec::with_capacity(lines.len());
     for row in tx.query(&sql, &params).await? {
         let product_id = ProductId(row.get(0)?);
@@ -136,31 +150,13 @@ pub(crate) async fn insert_reservation(
     Ok(())
 }
 
-/// Ends an open reservation; returns its lines with the version after it. Empty: it is not open.
-pub(crate) async fn end_reservation(
-    tx: &dyn Tx,
-    order_id: OrderId,
-    status: ReservationStatus,
-) -> Result<Vec<Reservation>> {
+/// Sets the stock of a product to `available`, whatever it is by now; only a planted bug does that.
+pub(crate) async fn overwrite(tx: &dyn Tx, line: &Line, available: i64) -> Result<ReservedLine> {
     let rows = tx
         .query(
-            "update reservations set status = $2, version = version + 1 where order_id = $1 and status = 'created'
-             returning order_id, product_id, quantity, unit_price_cents, status, version",
-            params![order_id.0, status.as_str()],
-        )
-        .await?;
-    let mut lines = rows.iter().map(reservation).collect::<Result<Vec<_>>>()?;
-    lines.sort_by_key(|line| line.product_id);
-    Ok(lines)
-}
-
-/// Gives the units of one line back; returns the line with the stock after it.
-pub(crate) async fn give_back(tx: &dyn Tx, line: &Reservation) -> Result<ReservedLine> {
-    let rows = tx
-        .query(
-            "update products set available = available + $2, version = version + 1 where id = $1
-             returning available, version",
-            params![line.product_id.0, line.quantity.get()],
+            "update products set available = $2, version = version + 1 where id = $1
+             returning available, version, price_cents",
+            params![line.product_id.0, available],
         )
         .await?;
     let row = rows
@@ -169,6 +165,54 @@ pub(crate) async fn give_back(tx: &dyn Tx, line: &Reservation) -> Result<Reserve
     Ok(ReservedLine {
         product_id: line.product_id,
         quantity: line.quantity,
+        unit_price_cents: row.via::<i64, Cents>(2)?,
+        available_after: row.get(0)?,
+        product_version: row.get(1)?,
+    })
+}
+
+const END_RESERVATION: &str =
+    "update reservations set status = $2, version = version + 1 where order_id = $1 and status = 'created'
+     returning order_id, product_id, quantity, unit_price_cents, status, version";
+
+/// Ends an open reservation; returns its lines with the version after it. Empty: it is not open. Only a planted
+/// bug is not `guarded`: it ends the reservation again.
+pub(crate) async fn end_reservation(
+    tx: &dyn Tx,
+    order_id: OrderId,
+    status: ReservationStatus,
+    guarded: bool,
+) -> Result<Vec<Reservation>> {
+    let sql = if guarded {
+        Cow::Borrowed(END_RESERVATION)
+    } else {
+        Cow::Owned(END_RESERVATION.replace(" and status = 'created'", ""))
+    };
+    let rows = tx.query(&sql, params![order_id.0, status.as_str()]).await?;
+    let mut lines = rows.iter().map(reservation).collect::<Result<Vec<_>>>()?;
+    lines.sort_by_key(|line| line.product_id);
+    Ok(lines)
+}
+
+/// Gives `quantity` units of one line back; returns the line with the stock after it.
+pub(crate) async fn give_back(
+    tx: &dyn Tx,
+    line: &Reservation,
+    quantity: Quantity,
+) -> Result<ReservedLine> {
+    let rows = tx
+        .query(
+            "update products set available = available + $2, version = version + 1 where id = $1
+             returning available, version",
+            params![line.product_id.0, quantity.get()],
+        )
+        .await?;
+    let row = rows
+        .first()
+        .ok_or_else(|| StoreError::Statement(format!("no product {}", line.product_id)))?;
+    Ok(ReservedLine {
+        product_id: line.product_id,
+        quantity,
         unit_price_cents: line.unit_price_cents,
         available_after: row.get(0)?,
         product_version: row.get(1)?,

@@ -19,7 +19,7 @@ use uuid::Uuid;
 
 async fn open() -> Stage {
     let world = World::new(1, vec![NAME], Settings::default());
-    let make = Box::new(|_: &_| -> std::sync::Arc<dyn Service> { Products::new() });
+    let make = Box::new(|ctx: &_| -> std::sync::Arc<dyn Service> { Products::new(ctx) });
     world.add(NAME, Mischief::default(), make).await;
     Stage::new(world, NAME)
 }
@@ -136,7 +136,7 @@ fn a_reservation_takes_the_three_steps_of_the_saga_and_no_other() {
 
 #[tokio::test(start_paused = true)]
 async fn products_hears_exactly_what_it_reacts_to() {
-    let products = Products::new();
+    let products = Products::new(&open().await.world().context(NAME));
     for &kind in EventType::ALL {
         let does = reacts(&*products, sample(kind)).await;
         assert_eq!(products.hears(kind), does, "{kind:?}");

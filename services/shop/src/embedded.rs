@@ -1,20 +1,23 @@
 //! All services in this process: each on a thread of its own, SQLite files, the embedded broker.
 
+use crate::command::{Answer, Command, State};
+use crate::node::{Make, Node, listen};
 use crate::{PROVIDER_PATIENCE, ProviderSettings, QUEUES};
+use contract::Bug;
 use orders::Orders;
 use payments::Payments;
 use payments::provider::Simulated;
 use platform::broker::{Embedded as Broker, EmbeddedSettings};
+use platform::dial::{BadSetting, FaultSettings};
 use platform::logs::{self, LogSettings};
 use platform::store::{Sqlite, StoreError, Synchronous};
-use platform::{Clock, Context, Parts, Running, Service, Settings};
+use platform::{Clock, Parts, Service, Settings};
 use products::Products;
+use std::collections::BTreeMap;
 use std::fs::{File, TryLockError};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, mpsc};
-use std::thread::JoinHandle;
-use std::time::Duration;
+use std::sync::Arc;
 
 /// How to run the shop in this process.
 #[derive(Clone)]
@@ -33,7 +36,16 @@ pub struct EmbeddedConfig {
     pub seed: u64,
     /// The port of orders; products, payments and provider take the next three. None: free ones.
     pub port: Option<u16>,
+    /// The bug that is switched on in all services; of no effect without the feature `planted`.
+    pub planted: Option<Bug>,
+    /// Where the services listen, when the shop starts again where it was; goes before `port`.
+    pub addresses: Option<Addresses>,
+    /// How many messages the tap keeps.
+    pub tap_max: i64,
 }
+
+/// How many messages the tap keeps if nobody says otherwise.
+pub const TAP_MAX: i64 = 100_000;
 
 /// Where the services listen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -111,18 +123,37 @@ pub enum StartError {
     },
 }
 
+/// Why a service cannot be crashed, restarted or made to fail.
+#[derive(Debug, thiserror::Error)]
+pub enum CommandError {
+    /// There is no such service.
+    #[error("there is no service {0:?}")]
+    NoService(String),
+    /// The provider is the outside: what happens to it is in its settings.
+    #[error("the provider does not crash")]
+    Outside,
+    /// It does not run.
+    #[error("{0} does not run")]
+    Down(String),
+    /// It runs.
+    #[error("{0} runs already")]
+    Up(String),
+    /// A setting out of its range.
+    #[error(transparent)]
+    Setting(#[from] BadSetting),
+    /// It did not start again.
+    #[error(transparent)]
+    Start(#[from] StartError),
+}
+
 /// The running shop. Dropping it without [`Embedded::stop`] leaves the threads running.
 pub struct Embedded {
     /// Where the services listen.
     pub addresses: Addresses,
-    contexts: Vec<Context>,
-    threads: Vec<JoinHandle<()>>,
+    nodes: BTreeMap<&'static str, Node>,
     /// Held as long as the databases are in use; the system lets go of it when the process dies, however.
     _lock: File,
 }
-
-/// How long a stop may take before what is left is abandoned to the next start.
-const DRAIN: Duration = Duration::from_secs(10);
 
 impl Embedded {
     /// Starts everything and returns when all services are there.
@@ -135,116 +166,142 @@ impl Embedded {
             source,
         })?;
         let lock = lock(&config.data)?;
-        let listen = |service, offset| {
-            listen(
-                service,
-                config.port.map_or(0, |port| port.saturating_add(offset)),
-            )
+        let listen = |index| {
+            let (service, address) = wanted(config)[index];
+            listen(service, address)
         };
-        let listeners = [
-            listen(orders::NAME, 0)?,
-            listen(products::NAME, 1)?,
-            listen(payments::NAME, 2)?,
-            listen(payments::provider::NAME, 3)?,
-        ];
+        let (orders, products) = (listen(0)?, listen(1)?);
+        let (payments, provider) = (listen(2)?, listen(3)?);
         let path = config.data.join("broker.db");
         let settings = EmbeddedSettings {
             synchronous: config.synchronous,
+            tap_max: config.tap_max,
             ..EmbeddedSettings::new(QUEUES.to_vec())
         };
         let broker = Broker::open(&path, &settings, Clock::Os)
             .map_err(|source| StartError::Open { path, source })?;
-        let context = |service| context(service, config, &broker);
-        let provider_ctx = context(payments::provider::NAME)?;
-        let provider = Simulated::new(&provider_ctx, config.provider.clone());
-        let [orders_ctx, products_ctx, payments_ctx] =
-            [orders::NAME, products::NAME, payments::NAME].map(context);
-        let (orders_ctx, products_ctx, payments_ctx) = (orders_ctx?, products_ctx?, payments_ctx?);
-        let services: [(Context, Arc<dyn Service>); 4] = [
-            (orders_ctx.clone(), Orders::new(&orders_ctx)),
-            (products_ctx, Products::new()),
-            (
-                payments_ctx.clone(),
-                Payments::new(&payments_ctx, Arc::new(provider.clone()), PROVIDER_PATIENCE),
-            ),
-            (provider_ctx, Arc::new(provider)),
-        ];
-        let [orders, products, payments, provider] =
-            [0, 1, 2, 3].map(|index: usize| listeners[index].1);
+        let node = |service, make: Make, address| {
+            Ok::<_, StartError>(Node::new(parts(service, config, &broker)?, make, address))
+        };
         let mut shop = Self {
             addresses: Addresses {
-                orders,
-                products,
-                payments,
-                provider,
+                orders: orders.1,
+                products: products.1,
+                payments: payments.1,
+                provider: provider.1,
             },
-            contexts: Vec::new(),
-            threads: Vec::new(),
+            nodes: BTreeMap::new(),
             _lock: lock,
         };
-        for ((ctx, service), (listener, _)) in services.into_iter().zip(listeners) {
-            shop.spawn(ctx, service, listener)?;
+        // It is made before payments, which talks to it without a detour, and it is never made again.
+        let unused: Make = Box::new(|_| unreachable!("the provider starts once"));
+        let mut outside = node(payments::provider::NAME, unused, provider.1)?;
+        let ctx = outside.context();
+        let simulated = Simulated::new(&ctx, config.provider.clone());
+        outside.start_in(ctx, Arc::new(simulated.clone()), provider.0)?;
+        shop.nodes.insert(payments::provider::NAME, outside);
+        let charging = Arc::new(simulated);
+        let makes: [(&'static str, Make, _); 3] = [
+            (orders::NAME, Box::new(|ctx| Orders::new(ctx)), orders),
+            (products::NAME, Box::new(|ctx| Products::new(ctx)), products),
+            (
+                payments::NAME,
+                Box::new(move |ctx| -> Arc<dyn Service> {
+                    Payments::new(ctx, Arc::clone(&charging) as _, PROVIDER_PATIENCE)
+                }),
+                payments,
+            ),
+        ];
+        for (service, make, (listener, address)) in makes {
+            let mut node = node(service, make, address)?;
+            node.start(listener)?;
+            shop.nodes.insert(service, node);
         }
         Ok(shop)
     }
 
-    /// Runs one service on a thread of its own; returns when it is there.
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "each embedded service has its own thread and runtime"
-    )]
-    fn spawn(
-        &mut self,
-        ctx: Context,
-        service: Arc<dyn Service>,
-        listener: TcpListener,
-    ) -> Result<(), StartError> {
-        let name = ctx.service();
-        let failed = |source| StartError::Service {
-            service: name,
-            source,
+    /// Does what `command` says.
+    pub fn obey(&mut self, command: Command) -> Answer {
+        let done = match command {
+            Command::Fired => return Answer::Fired(self.fired()),
+            Command::Faults { service, settings } => self.set_faults(&service, settings),
+            Command::Crash { service } => self.crash(&service),
+            Command::Restart { service } => self.restart(&service),
         };
-        let (started, start) = mpsc::channel();
-        self.contexts.push(ctx.clone());
-        let thread = std::thread::Builder::new()
-            .name(name.to_owned())
-            .spawn(move || {
-                let runtime = tokio::runtime::Builder::new_current_thread()
-                    .enable_all()
-                    .build();
-                runtime
-                    .expect("a runtime with timers and sockets")
-                    .block_on(async {
-                        let listener = tokio::net::TcpListener::from_std(listener)
-                            .expect("a listener that does not block");
-                        match Running::start(ctx, service).await {
-                            Ok(running) => {
-                                // Whoever started us waits for this, or is gone with the process.
-                                let _ = started.send(Ok(()));
-                                running.serve(listener, DRAIN).await;
-                            }
-                            Err(error) => drop(started.send(Err(error))),
-                        }
-                    });
-            });
-        self.threads
-            .push(thread.map_err(|_| failed(platform::Error::Stopped))?);
-        start
-            .recv()
-            .map_err(|_| failed(platform::Error::Stopped))?
-            .map_err(failed)
+        done.map_or_else(|error| Answer::Failed(error.to_string()), |()| Answer::Done)
+    }
+
+    /// Kills a service where it stands: its tasks are gone, its connections cut, nobody listens on its port.
+    ///
+    /// # Errors
+    /// When there is no such service, or it does not run, or it is the provider.
+    pub fn crash(&mut self, service: &str) -> Result<(), CommandError> {
+        if service == payments::provider::NAME {
+            return Err(CommandError::Outside);
+        }
+        let crashed = self.node(service)?.crash();
+        crashed
+            .then_some(())
+            .ok_or_else(|| CommandError::Down(service.to_owned()))
+    }
+
+    /// Starts a service that crashed: a new incarnation on the same database and the same port.
+    ///
+    /// # Errors
+    /// When there is no such service, or it runs, or it cannot start.
+    pub fn restart(&mut self, service: &str) -> Result<(), CommandError> {
+        let node = self.node(service)?;
+        if node.runs() {
+            return Err(CommandError::Up(service.to_owned()));
+        }
+        Ok(node.restart()?)
+    }
+
+    /// Makes the ports of a service fail like this from now on.
+    ///
+    /// # Errors
+    /// When there is no such service, or a setting is out of its range.
+    pub fn set_faults(
+        &mut self,
+        service: &str,
+        settings: FaultSettings,
+    ) -> Result<(), CommandError> {
+        Ok(self.node(service)?.turn(settings)?)
+    }
+
+    /// How often each thing went wrong in each service, and which incarnation of it runs.
+    pub fn fired(&self) -> BTreeMap<String, State> {
+        let states = self.nodes.iter();
+        states
+            .map(|(name, node)| ((*name).to_owned(), node.state()))
+            .collect()
+    }
+
+    fn node(&mut self, service: &str) -> Result<&mut Node, CommandError> {
+        let node = self.nodes.get_mut(service);
+        node.ok_or_else(|| CommandError::NoService(service.to_owned()))
     }
 
     /// Stops taking requests, answers those in work, publishes what was said, and ends the threads.
     pub fn stop(self) {
-        for ctx in &self.contexts {
-            ctx.stop();
-        }
-        for thread in self.threads {
-            // A thread that panicked has said so on standard error.
-            let _ = thread.join();
-        }
+        self.nodes.values().for_each(Node::stop);
+        self.nodes.into_values().for_each(Node::join);
     }
+}
+
+/// Where each service is to listen; port 0 is any that is free.
+fn wanted(config: &EmbeddedConfig) -> [(&'static str, SocketAddr); 4] {
+    let port = |offset| config.port.map_or(0, |port| port.saturating_add(offset));
+    let address = |offset| SocketAddr::from((Ipv4Addr::LOCALHOST, port(offset)));
+    config
+        .addresses
+        .unwrap_or_else(|| Addresses {
+            orders: address(0),
+            products: address(1),
+            payments: address(2),
+            provider: address(3),
+        })
+        .all()
 }
 
 /// Two processes on the same files would each believe that they are alone.
@@ -263,31 +320,17 @@ fn lock(data: &Path) -> Result<File, StartError> {
     }
 }
 
-fn listen(service: &'static str, port: u16) -> Result<(TcpListener, SocketAddr), StartError> {
-    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-    let bound = TcpListener::bind(address).and_then(|listener| {
-        listener.set_nonblocking(true)?;
-        let address = listener.local_addr()?;
-        Ok((listener, address))
-    });
-    bound.map_err(|source| StartError::Listen {
-        service,
-        address,
-        source,
-    })
-}
-
-fn context(
+fn parts(
     service: &'static str,
     config: &EmbeddedConfig,
     broker: &Broker,
-) -> Result<Context, StartError> {
+) -> Result<Parts, StartError> {
     let store = open(
         &config.data.join(format!("{service}.db")),
         config.synchronous,
     )?;
     let dispatch = logs::dispatch(service, &config.log, Clock::Os).map_err(StartError::Filter)?;
-    Ok(Context::new(Parts {
+    Ok(Parts {
         service,
         store: Arc::new(store),
         broker: Arc::new(broker.clone()),
@@ -298,7 +341,8 @@ fn context(
         }),
         dispatch,
         settings: config.settings.clone(),
-    }))
+        planted: config.planted,
+    })
 }
 
 fn open(path: &Path, synchronous: Synchronous) -> Result<Sqlite, StartError> {

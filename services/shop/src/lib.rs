@@ -1,11 +1,15 @@
 //! The shop put together: which services there are and what each of them needs.
 #![deny(missing_docs)]
 
+mod command;
 mod embedded;
+mod node;
 pub mod world;
 
-pub use embedded::{Addresses, Embedded, EmbeddedConfig, StartError};
+pub use command::{Answer, Command, State};
+pub use embedded::{Addresses, CommandError, Embedded, EmbeddedConfig, StartError, TAP_MAX};
 pub use payments::provider::ProviderSettings;
+pub use platform::dial::{FaultSettings, Fired};
 
 use std::time::Duration;
 

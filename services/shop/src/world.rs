@@ -1,6 +1,7 @@
 //! The shop in a world: the same services, in memory, in virtual time, out of one seed.
 
 use crate::{PROVIDER_PATIENCE, ProviderSettings, QUEUES};
+use contract::Bug;
 use orders::Orders;
 use payments::Payments;
 use payments::provider::{Provider, Simulated};
@@ -18,6 +19,8 @@ pub struct ShopMischief {
     pub products: Mischief,
     /// In payments.
     pub payments: Mischief,
+    /// The bug that is switched on in all of them; of no effect without the feature `planted`.
+    pub planted: Option<Bug>,
 }
 
 impl ShopMischief {
@@ -28,6 +31,7 @@ impl ShopMischief {
             orders,
             products,
             payments,
+            planted: None,
         }
     }
 }
@@ -38,7 +42,7 @@ pub async fn build(
     provider: ProviderSettings,
     mischief: ShopMischief,
 ) -> (World, Simulated) {
-    let world = World::new(seed, QUEUES.to_vec(), Settings::default());
+    let world = World::with_bug(seed, QUEUES.to_vec(), Settings::default(), mischief.planted);
     let only: Arc<std::sync::OnceLock<Simulated>> = Arc::default();
     let keep = Arc::clone(&only);
     let make = move |ctx: &platform::Context| -> Arc<dyn Service> {
@@ -70,7 +74,7 @@ pub async fn build(
         .add(
             products::NAME,
             mischief.products,
-            Box::new(|_| Products::new()),
+            Box::new(|ctx| Products::new(ctx)),
         )
         .await;
     world

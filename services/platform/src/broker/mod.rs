@@ -6,6 +6,7 @@ mod embedded;
 
 pub use embedded::{Embedded, EmbeddedSettings};
 
+use crate::BoxFuture;
 use async_trait::async_trait;
 use contract::{Message, MessageId};
 use schemars::JsonSchema;
@@ -39,6 +40,12 @@ pub trait Broker: Send + Sync {
     /// Puts `batch` on the exchange; returns when all of it is safe in every queue.
     async fn publish(&self, batch: &[Message]) -> Result<()>;
 
+    /// Like [`Broker::publish`], but what the broker holds back is confirmed later, each part on its own. What
+    /// is not in one of the parts is safe when this returns.
+    async fn publish_in_parts(&self, batch: &[Message]) -> Result<Vec<Late>> {
+        self.publish(batch).await.map(|()| Vec::new())
+    }
+
     /// Consumes `queue`. Dropping the deliveries returns what was not acked.
     async fn subscribe(&self, queue: &str) -> Result<Box<dyn Deliveries>>;
 
@@ -61,6 +68,14 @@ pub trait Broker: Send + Sync {
 
     /// Up to `n` of the messages that were on the exchange after `after`, in the order of the exchange.
     async fn tap(&self, after: i64, n: usize) -> Result<Vec<Tapped>>;
+}
+
+/// Messages that the broker has not confirmed yet.
+pub struct Late {
+    /// Which.
+    pub ids: Vec<MessageId>,
+    /// Ends when they are safe in every queue. Dropped before, they may never get there.
+    pub confirmed: BoxFuture<'static, Result<()>>,
 }
 
 /// Deliveries of one queue to one consumer.

@@ -2,10 +2,11 @@
 
 use super::{Problem, strict::Strict};
 use crate::idempotency::Key;
-use crate::{Context, Result, Trace, idempotency, store::Tx};
+use crate::{Context, Result, Trace, idempotency, planted, store::Tx};
 use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
 use axum::http::{HeaderMap, StatusCode, header, request::Parts};
 use axum::response::{IntoResponse, Response};
+use contract::Bug;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde::{Serialize, de::DeserializeOwned};
 use std::str::FromStr;
@@ -49,7 +50,10 @@ where
         let value: T = parse(&bytes)?;
         let key = asked.key.map(|key| {
             // The parsed body, not its bytes: white space and field order make no other request.
-            let canonical = serde_json::to_vec(&value).unwrap_or_default();
+            let mut canonical = serde_json::to_vec(&value).unwrap_or_default();
+            if planted!(ctx, Bug::KeyForAnyBody) {
+                canonical.clear();
+            }
             Key::new(key, parts.uri.path(), &canonical)
         });
         Ok(Self {

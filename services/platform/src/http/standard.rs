@@ -203,6 +203,7 @@ async fn tap(State(ctx): State<Context>, Params(params): Params<TapParams>) -> R
 #[derive(Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 struct DeadLetterView {
+    queue: &'static str,
     id: String,
     reason: String,
     attempts: u32,
@@ -240,7 +241,7 @@ async fn dead_letters(State(ctx): State<Context>, listing: Listing) -> Result<Re
     let items = found
         .into_iter()
         .take(limit)
-        .map(view)
+        .map(|letter| view(ctx.service(), letter))
         .collect::<Result<Vec<_>>>()?;
     if listing.is_ndjson() {
         let mut lines = Vec::new();
@@ -254,9 +255,10 @@ async fn dead_letters(State(ctx): State<Context>, listing: Listing) -> Result<Re
     Ok(axum::Json(Page { items, next }).into_response())
 }
 
-fn view(letter: DeadLetter) -> Result<DeadLetterView> {
+fn view(queue: &'static str, letter: DeadLetter) -> Result<DeadLetterView> {
     let json = letter.message.to_json()?;
     Ok(DeadLetterView {
+        queue,
         id: letter.message.id.to_string(),
         reason: letter.reason,
         attempts: letter.attempts,

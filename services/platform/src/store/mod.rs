@@ -3,10 +3,12 @@
 //! SQL is written once, in the subset that SQLite and PostgreSQL share, with `$1` parameters bound by
 //! name. Guards belong into the statement, so a caller never reads, decides and then writes.
 
+mod checkpoint;
 mod migrate;
 mod sqlite;
 mod value;
 
+pub(crate) use checkpoint::Checkpointer;
 pub use migrate::{Migration, migrate};
 pub use sqlite::{Sqlite, Synchronous};
 pub(crate) use sqlite::{connect as connect_sqlite, engine as sqlite_error};

@@ -3,6 +3,7 @@
 //! One writer connection sits behind a fair async mutex that is held for the life of a transaction; readers
 //! have a few connections of their own, so that an export does not stop the shop.
 
+use super::checkpoint::Checkpointer;
 use super::{Claim, Param, Result, Row, Store, StoreError, Tx, Value};
 use async_trait::async_trait;
 use rusqlite::{CachedStatement, Connection, ErrorCode, types::ValueRef};
@@ -30,6 +31,7 @@ pub enum Synchronous {
 pub struct Sqlite {
     writer: Arc<Mutex<StdMutex<Connection>>>,
     readers: Option<Arc<Readers>>,
+    _checkpointer: Option<Checkpointer>,
 }
 
 struct Readers {
@@ -49,6 +51,7 @@ impl Sqlite {
                 idle: StdMutex::default(),
                 permits: Arc::new(Semaphore::new(READERS)),
             })),
+            _checkpointer: Some(Checkpointer::start(path)?),
         })
     }
 
@@ -59,6 +62,7 @@ impl Sqlite {
         Ok(Self {
             writer: Arc::new(Mutex::new(StdMutex::new(connection))),
             readers: None,
+            _checkpointer: None,
         })
     }
 
@@ -69,7 +73,8 @@ impl Sqlite {
     }
 }
 
-/// Opens a connection with the pragmas that all databases of the shop use.
+/// Opens a connection with the pragmas that all databases of the shop use. A log of 32 MB is begun anew by the commit
+/// that makes it so long; nearly all of it is in the database by then, because of the [`Checkpointer`].
 pub(crate) fn connect(path: &Path, synchronous: Synchronous) -> Result<Connection> {
     let connection = Connection::open(path).map_err(engine)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
@@ -80,7 +85,7 @@ pub(crate) fn connect(path: &Path, synchronous: Synchronous) -> Result<Connectio
     connection
         .execute_batch(&format!(
             "pragma journal_mode = wal; pragma synchronous = {synchronous}; pragma busy_timeout = 5000;
-             pragma wal_autocheckpoint = 4000; pragma cache_size = -32000; pragma foreign_keys = on;"
+             pragma wal_autocheckpoint = 8000; pragma cache_size = -32000; pragma foreign_keys = on;"
         ))
         .map_err(engine)?;
     Ok(connection)
@@ -107,9 +112,15 @@ impl Store for Sqlite {
             return Err(StoreError::Busy);
         };
         let idle = lock(&readers.idle).pop();
-        let connection = match idle {
-            Some(connection) => connection,
-            None => connect(&readers.path, Synchronous::Normal)?,
+        let connection = if let Some(connection) = idle {
+            connection
+        } else {
+            let connection = connect(&readers.path, Synchronous::Normal)?;
+            // An export reads each page once: what it keeps in memory is of no use to the next one.
+            connection
+                .execute_batch("pragma cache_size = -1000;")
+                .map_err(engine)?;
+            connection
         };
         let held = Held::Reader {
             connection: Some(StdMutex::new(connection)),

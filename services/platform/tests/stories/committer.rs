@@ -93,6 +93,7 @@ async fn three_hundred_steps_take_a_few_transactions() {
         seed: 1,
         dispatch: tracing::Dispatch::none(),
         settings: Settings::default(),
+        planted: None,
     });
     Running::start(ctx.clone(), Arc::new(Diary)).await.unwrap();
     let (begun, committed) = (calls.of("begin"), calls.of("commit"));

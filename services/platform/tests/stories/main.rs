@@ -4,6 +4,7 @@ mod broker;
 mod broker_file;
 mod committer;
 mod consumer;
+mod dial;
 mod exports;
 mod kit;
 mod store;

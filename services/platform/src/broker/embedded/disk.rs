@@ -2,7 +2,7 @@
 
 use super::super::Tapped;
 use super::queue::Exception;
-use crate::store::{StoreError, Synchronous};
+use crate::store::{Checkpointer, StoreError, Synchronous};
 use contract::Message;
 use rusqlite::{Connection, OptionalExtension, params};
 use std::collections::BTreeMap;
@@ -12,18 +12,24 @@ type Result<T, E = StoreError> = std::result::Result<T, E>;
 
 pub(super) struct Disk {
     connection: Connection,
+    _checkpointer: Option<Checkpointer>,
 }
 
 impl Disk {
     pub(super) fn open(path: &Path, synchronous: Synchronous) -> Result<Self> {
-        Self::prepare(crate::store::connect_sqlite(path, synchronous)?)
+        let connection = crate::store::connect_sqlite(path, synchronous)?;
+        // Messages are written once and read once: what is kept in memory of them is of no use.
+        connection
+            .execute_batch("pragma cache_size = -4000;")
+            .map_err(engine)?;
+        Self::prepare(connection, Some(Checkpointer::start(path)?))
     }
 
     pub(super) fn in_memory() -> Result<Self> {
-        Self::prepare(Connection::open_in_memory().map_err(engine)?)
+        Self::prepare(Connection::open_in_memory().map_err(engine)?, None)
     }
 
-    fn prepare(connection: Connection) -> Result<Self> {
+    fn prepare(connection: Connection, checkpointer: Option<Checkpointer>) -> Result<Self> {
         connection
             .execute_batch(
                 "create table if not exists messages (seq integer primary key, body text not null);
@@ -33,7 +39,10 @@ impl Disk {
                      reason text not null, at_us integer not null, primary key (queue, seq));",
             )
             .map_err(engine)?;
-        Ok(Self { connection })
+        Ok(Self {
+            connection,
+            _checkpointer: checkpointer,
+        })
     }
 
     /// Runs `work` as one transaction.

@@ -1,0 +1,176 @@
+//! The kinds of faults, one row each.
+
+use serde::{Deserialize, Serialize};
+use shop::{FaultSettings, ProviderSettings};
+use std::time::Duration;
+
+/// The longest window of a fault.
+const WINDOW: Duration = Duration::from_secs(2);
+/// A service that crashed is down for so long at most.
+const DOWN: Duration = Duration::from_millis(500);
+
+/// Something that goes wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum FaultKind {
+    /// Orders under one dollar: their payment fails. The workload brings them.
+    UnderMinimum,
+    /// Payments that the provider declines. The workload brings them.
+    Declines,
+    /// Orders of more than there is. The workload brings them.
+    OutOfStock,
+    /// Charges whose request or answer is lost.
+    ProviderTimeouts,
+    /// A provider that takes ten times as long or more.
+    ProviderSlow,
+    /// Messages published twice.
+    Duplicates,
+    /// Messages published later than those that follow.
+    Delays,
+    /// Batches delivered in another order.
+    Reorder,
+    /// Transactions that fail, with nothing kept or with an unknown outcome.
+    StoreErrors,
+    /// Transactions that wait before they begin.
+    StoreSlow,
+    /// One service dies where it stands, and starts again.
+    Crash,
+    /// The process of the shop is killed with SIGKILL, and starts again. Only where it is a child.
+    Kill,
+}
+
+/// What is done to bring a fault about.
+#[derive(Debug, Clone)]
+pub(super) enum Act {
+    /// Nothing: the workload does.
+    Workload,
+    /// The provider behaves otherwise for a while.
+    Provider(fn(&mut ProviderSettings)),
+    /// The ports of a service fail for a while.
+    Ports(FaultSettings),
+    /// A service crashes, and is started again after a while.
+    Crash,
+    /// The process is killed, and started again at once.
+    Kill,
+}
+
+impl FaultKind {
+    /// All of them, in the order of the report.
+    pub const ALL: [Self; 12] = [
+        Self::UnderMinimum,
+        Self::Declines,
+        Self::OutOfStock,
+        Self::ProviderTimeouts,
+        Self::ProviderSlow,
+        Self::Duplicates,
+        Self::Delays,
+        Self::Reorder,
+        Self::StoreErrors,
+        Self::StoreSlow,
+        Self::Crash,
+        Self::Kill,
+    ];
+
+    /// Its name in flags, files and reports.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::UnderMinimum => "under-minimum",
+            Self::Declines => "declines",
+            Self::OutOfStock => "out-of-stock",
+            Self::ProviderTimeouts => "provider-timeouts",
+            Self::ProviderSlow => "provider-slow",
+            Self::Duplicates => "duplicates",
+            Self::Delays => "delays",
+            Self::Reorder => "reorder",
+            Self::StoreErrors => "store-errors",
+            Self::StoreSlow => "store-slow",
+            Self::Crash => "crash",
+            Self::Kill => "kill",
+        }
+    }
+
+    /// The kind with this name.
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == name)
+    }
+
+    /// Whether it happens for a while. The others are in the workload, from its beginning to its end.
+    pub fn has_window(self) -> bool {
+        !matches!(self.act(), Act::Workload)
+    }
+
+    /// Whether it happens at one of the services.
+    pub fn is_at_a_service(self) -> bool {
+        matches!(self.act(), Act::Ports(_) | Act::Crash)
+    }
+
+    /// Whether only a shop in a child can suffer it.
+    pub const fn needs_child(self) -> bool {
+        matches!(self, Self::Kill)
+    }
+
+    /// Whether only the evidence of the whole run can tell that it happened.
+    pub const fn is_seen_in_evidence(self) -> bool {
+        matches!(
+            self,
+            Self::UnderMinimum
+                | Self::Declines
+                | Self::OutOfStock
+                | Self::ProviderTimeouts
+                | Self::Duplicates
+        )
+    }
+
+    /// The longest that it may last.
+    pub(super) const fn longest(self) -> Duration {
+        match self {
+            Self::Kill => Duration::ZERO,
+            Self::Crash => DOWN,
+            _ => WINDOW,
+        }
+    }
+
+    /// What brings it about.
+    pub(super) fn act(self) -> Act {
+        match self {
+            Self::UnderMinimum | Self::Declines | Self::OutOfStock => Act::Workload,
+            Self::ProviderTimeouts => Act::Provider(|provider| {
+                provider.lost_request_rate = 0.1;
+                provider.lost_answer_rate = 0.2;
+            }),
+            Self::ProviderSlow => Act::Provider(|provider| {
+                provider.latency_ms_p50 = 200.0;
+                provider.latency_ms_p99 = 800.0;
+            }),
+            Self::Duplicates => Act::Ports(FaultSettings {
+                duplicate_rate: 0.3,
+                ..FaultSettings::default()
+            }),
+            Self::Delays => Act::Ports(FaultSettings {
+                delay_rate: 0.3,
+                delay_ms: 300,
+                ..FaultSettings::default()
+            }),
+            Self::Reorder => Act::Ports(FaultSettings {
+                reorder: true,
+                ..FaultSettings::default()
+            }),
+            Self::StoreErrors => Act::Ports(FaultSettings {
+                store_error_rate: 0.2,
+                ..FaultSettings::default()
+            }),
+            Self::StoreSlow => Act::Ports(FaultSettings {
+                store_slow_ms: 40,
+                ..FaultSettings::default()
+            }),
+            Self::Crash => Act::Crash,
+            Self::Kill => Act::Kill,
+        }
+    }
+}
+
+impl std::fmt::Display for FaultKind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
+    }
+}

@@ -1,0 +1,15 @@
+//! What goes wrong in a run: which faults, when, and a ledger of what came of each.
+//!
+//! A fault counts only when somebody else has seen it: a service's own metrics, a process id, the evidence. What
+//! the injector believes it has done is in the ledger too, but it proves nothing.
+
+mod injector;
+mod kind;
+mod observe;
+mod plan;
+mod record;
+
+pub use injector::Injector;
+pub use kind::FaultKind;
+pub use plan::{Planned, plan};
+pub use record::FaultRecord;

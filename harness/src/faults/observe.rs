@@ -1,0 +1,226 @@
+//! What can be seen of a fault from elsewhere: a service's own metrics, a process id, what the ports counted.
+
+use super::FaultKind;
+use crate::client::{Call, Client};
+use hyper::StatusCode;
+use shop::{Addresses, Fired, State};
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+/// How long one question may take: a service that is down must not hold up the next look.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// Between two looks.
+pub(super) const LOOK: Duration = Duration::from_millis(20);
+/// How long recovery is waited for.
+const RECOVERY_MAX: Duration = Duration::from_secs(30);
+/// A shop in which no saga has been open for so long has nothing left to recover from.
+const IDLE: Duration = Duration::from_secs(1);
+
+/// The services as somebody sees them who only looks.
+#[derive(Clone)]
+pub(super) struct Watch(BTreeMap<&'static str, Client>);
+
+/// What there was to see at one moment.
+pub(super) struct Sight {
+    pid: Option<u32>,
+    states: BTreeMap<String, State>,
+    metrics: Option<Metrics>,
+}
+
+impl Watch {
+    pub(super) fn new(addresses: &Addresses) -> Self {
+        let client = |(name, address)| (name, Client::new(address, PATIENCE));
+        Self(addresses.all().map(client).into())
+    }
+
+    pub(super) fn client(&self, service: &str) -> Option<&Client> {
+        self.0.get(service)
+    }
+
+    /// What there is to see of a fault of `kind` in `service`, now.
+    pub(super) async fn look(
+        &self,
+        kind: FaultKind,
+        service: Option<&str>,
+        (pid, states): (Option<u32>, BTreeMap<String, State>),
+    ) -> Sight {
+        // Orders feel it when the provider is slow; the provider itself does not.
+        let teller = match kind {
+            FaultKind::ProviderSlow => Some("orders"),
+            _ => service,
+        };
+        let metrics = match teller.and_then(|service| self.client(service)) {
+            Some(client) => Metrics::of(client).await,
+            None => None,
+        };
+        Sight {
+            pid,
+            states,
+            metrics,
+        }
+    }
+
+    /// Waits until every service is ready and an order has been settled since, or none is left to be settled.
+    /// Returns when that was; none when it took too long.
+    pub(super) async fn recovered(&self) -> Option<i64> {
+        let began = Instant::now();
+        let (mut base, mut idle) = (None::<u64>, None);
+        while began.elapsed() < RECOVERY_MAX {
+            let now_us = now_us();
+            let orders = Metrics::of(self.client("orders")?).await;
+            let settled = orders.as_ref().map(Metrics::settled);
+            // A service that starts again counts from the beginning.
+            base = [base, settled].into_iter().flatten().min();
+            if self.all_ready().await {
+                if settled > base {
+                    return Some(now_us);
+                }
+                let open = orders.as_ref().map(|orders| orders.sum(OPEN));
+                let (since, since_us) = *idle.get_or_insert((Instant::now(), now_us));
+                if open != Some(0) {
+                    idle = None;
+                } else if since.elapsed() >= IDLE {
+                    return Some(since_us);
+                }
+            } else {
+                idle = None;
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+        None
+    }
+
+    async fn all_ready(&self) -> bool {
+        for client in self.0.values() {
+            let answer = client.send(Call::get("/ready")).await;
+            if !matches!(answer, Ok((StatusCode::OK, _))) {
+                return false;
+            }
+        }
+        true
+    }
+}
+
+const OPEN: &str = "crashcart_sagas_in_flight";
+const BEGUN_AT: &str = "crashcart_start_time_microseconds";
+
+/// The answer of `/metrics`.
+struct Metrics(String);
+
+impl Metrics {
+    async fn of(client: &Client) -> Option<Self> {
+        match client.send(Call::get("/metrics")).await {
+            Ok((StatusCode::OK, body)) => Some(Self(String::from_utf8_lossy(&body).into_owned())),
+            _ => None,
+        }
+    }
+
+    /// The values of all series of a metric with `label` in their labels.
+    fn series(&self, name: &str, label: &str) -> impl Iterator<Item = u64> {
+        let lines = self.0.lines().filter(move |line| {
+            line.strip_prefix(name)
+                .is_some_and(|rest| rest.starts_with(['{', ' ']) && rest.contains(label))
+        });
+        lines.filter_map(|line| line.rsplit(' ').next()?.parse().ok())
+    }
+
+    /// The sum of all series of a metric; nothing counted yet is zero.
+    fn sum(&self, name: &str) -> u64 {
+        self.series(name, "").sum()
+    }
+
+    fn settled(&self) -> u64 {
+        self.sum("crashcart_sagas_settled_total")
+    }
+
+    /// How many values of a histogram lie above one of its bounds.
+    fn above(&self, name: &str, bound: &str) -> u64 {
+        let all: u64 = self.series(&format!("{name}_count"), "").sum();
+        let label = format!("le=\"{bound}\"");
+        let below: u64 = self.series(&format!("{name}_bucket"), &label).sum();
+        all.saturating_sub(below)
+    }
+}
+
+/// How often a fault happened, how often it was seen, and what was seen.
+pub(super) struct Seen {
+    pub(super) fired: u64,
+    pub(super) observed: u64,
+    pub(super) how: String,
+}
+
+/// What has changed between two looks at a fault of `kind` in `service`.
+pub(super) fn compare(
+    kind: FaultKind,
+    service: Option<&str>,
+    (before, after): (&Sight, &Sight),
+) -> Seen {
+    let state = |sight: &Sight| sight.states.get(service.unwrap_or_default()).copied();
+    let (old, new) = (state(before), state(after));
+    let ports = |count: fn(&Fired) -> u64| {
+        let count = |state: Option<State>| state.map_or(0, |state| count(&state.fired));
+        count(new).saturating_sub(count(old))
+    };
+    let told = |count: fn(&Metrics) -> u64| match (&before.metrics, &after.metrics) {
+        (Some(before), Some(after)) => count(after).saturating_sub(count(before)),
+        // Who does not answer tells nothing.
+        _ => 0,
+    };
+    let seen = |fired, observed, how| Seen {
+        fired,
+        observed,
+        how,
+    };
+    match kind {
+        FaultKind::UnderMinimum
+        | FaultKind::Declines
+        | FaultKind::OutOfStock
+        | FaultKind::ProviderTimeouts => seen(1, 0, "in the evidence".to_owned()),
+        FaultKind::Duplicates => seen(ports(|f| f.duplicated), 0, "in the evidence".to_owned()),
+        FaultKind::Delays => {
+            let n = ports(|fired| fired.delayed);
+            seen(n, n, format!("{n} messages were published late"))
+        }
+        FaultKind::Reorder => {
+            let n = ports(|fired| fired.reordered);
+            seen(n, n, format!("{n} batches were delivered in another order"))
+        }
+        FaultKind::StoreErrors => {
+            let n = told(|metrics| metrics.sum("crashcart_store_errors_total"));
+            let fired = ports(|fired| fired.store_failed + fired.store_unknown);
+            seen(fired, n, format!("{n} failed transactions in its metrics"))
+        }
+        FaultKind::StoreSlow => {
+            let n = told(|metrics| metrics.above("crashcart_store_begin_seconds", "0.025"));
+            let fired = ports(|fired| fired.store_slowed);
+            seen(
+                fired,
+                n,
+                format!("{n} transactions waited for more than 25 ms"),
+            )
+        }
+        FaultKind::ProviderSlow => {
+            let n = told(|metrics| metrics.above("crashcart_saga_duration_seconds", "0.1"));
+            seen(1, n, format!("{n} sagas took more than 100 ms"))
+        }
+        FaultKind::Crash => {
+            let incarnation = |state: Option<State>| state.map_or(0, |state| state.incarnation);
+            let begun = |sight: &Sight| Some(sight.metrics.as_ref()?.sum(BEGUN_AT));
+            let anew = begun(before).zip(begun(after)).is_some_and(|(a, b)| a < b);
+            let (old, new) = (incarnation(old), incarnation(new));
+            let how = format!("incarnation {old} → {new}");
+            seen(new.saturating_sub(old), u64::from(anew), how)
+        }
+        FaultKind::Kill => {
+            let name = |pid: Option<u32>| pid.map_or("none".to_owned(), |pid| pid.to_string());
+            let is_another = before.pid.is_some() && after.pid.is_some() && before.pid != after.pid;
+            let how = format!("pid {} → {}", name(before.pid), name(after.pid));
+            seen(1, u64::from(is_another), how)
+        }
+    }
+}
+
+/// Now, microseconds since 1970.
+pub(super) fn now_us() -> i64 {
+    platform::Clock::Os.now_us()
+}

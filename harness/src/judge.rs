@@ -1,0 +1,154 @@
+//! `crashcart run` and `crashcart check`: both end with the report of a recording.
+
+use crate::cli::{CheckArgs, RunArgs};
+use harness::report::Report;
+use harness::run::{self, RunConfig, RunError, judge_recording, write_report};
+use harness::target::Place;
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::path::Path;
+use std::process::ExitCode;
+
+/// `crashcart run`
+pub(crate) fn run(args: RunArgs) -> ExitCode {
+    let seed = args.seed.unwrap_or_else(platform::os_seed);
+    say!(
+        "crashcart run · seed {seed}{}\n",
+        args.plant
+            .map_or(String::new(), |bug| format!(" · planted bug {bug}"))
+    );
+    let place = match (args.child, std::env::current_exe()) {
+        (false, _) => Place::Here,
+        (true, Ok(program)) => Place::Child { program },
+        (true, Err(error)) => {
+            return fail(&RunError::SetUp(format!("where is this program? {error}")));
+        }
+    };
+    let replay = replay(&args, seed);
+    // A shop that is broken on purpose has many errors to tell of; whoever wants to read them says so.
+    let unasked = "off";
+    let config = RunConfig {
+        orders: args.orders,
+        rate: args.rate,
+        duration: args.duration,
+        stories: args.stories.0.into_iter().collect(),
+        faults: args.faults.0,
+        stock_percent: args.stock,
+        seed,
+        place,
+        data: args.data,
+        runs: args.runs,
+        thresholds: args.threshold,
+        planted: args.plant,
+        log_filter: std::env::var("RUST_LOG").unwrap_or_else(|_| unasked.to_owned()),
+        quiet: args.quiet,
+        replay,
+    };
+    match run::run(&config) {
+        Ok(report) => {
+            let code = show(&report, false);
+            if let Some(bug) = config.planted.filter(|_| report.summary.exit_code == 0) {
+                say!(
+                    "  The bug did not show. It does when {}.\n",
+                    bug.shows_when()
+                );
+            }
+            code
+        }
+        Err(error) => fail(&error),
+    }
+}
+
+/// `crashcart check`
+pub(crate) fn check(args: &CheckArgs) -> ExitCode {
+    match judge_recording(&args.recording, &args.threshold) {
+        Ok(report) => show(&report, args.json),
+        // There is nothing wrong with the shop; the folder is not what it should be.
+        Err(error) => fail(&RunError::Config(error.to_string())),
+    }
+}
+
+fn show(report: &Report, json: bool) -> ExitCode {
+    if let Some(Err(error)) = report
+        .recording
+        .as_deref()
+        .map(|dir| write_report(Path::new(dir), report))
+    {
+        eprintln!("crashcart: the report could not be written: {error}");
+    }
+    if json {
+        say!(
+            "{}",
+            serde_json::to_string_pretty(&report.summary).unwrap_or_default()
+        );
+    } else {
+        // It ends its last line itself.
+        let _ = std::io::stdout().write_all(report.to_string().as_bytes());
+    }
+    ExitCode::from(report.summary.exit_code)
+}
+
+fn fail(error: &RunError) -> ExitCode {
+    eprintln!("crashcart: {error}");
+    ExitCode::from(error.exit().code())
+}
+
+/// The command that does it again.
+fn replay(args: &RunArgs, seed: u64) -> String {
+    let mut line = format!("crashcart run --seed {seed} -r {}", args.rate);
+    let mut add = |flag: String| {
+        // Writing into a string cannot fail.
+        let _ = write!(line, " {flag}");
+    };
+    if let Some(duration) = args.duration {
+        add(format!("-d {}s", duration.as_secs_f64()));
+    }
+    if let Some(orders) = &args.orders {
+        add(format!(
+            "--orders {}",
+            quoted(&orders.display().to_string())
+        ));
+    }
+    if args.stories.0.len() < harness::run::default_stories().len() {
+        let names: Vec<&str> = args.stories.0.iter().map(|story| story.as_str()).collect();
+        add(format!("--stories {}", list(&names)));
+    }
+    if let Some(kinds) = &args.faults.0 {
+        let names: Vec<&str> = kinds.iter().map(|kind| kind.as_str()).collect();
+        add(format!("--faults {}", list(&names)));
+    }
+    if args.stock != 100 {
+        add(format!("--stock {}", args.stock));
+    }
+    if args.child {
+        add("--child".to_owned());
+    }
+    if let Some(data) = &args.data {
+        add(format!("--data {}", quoted(&data.display().to_string())));
+    }
+    for threshold in &args.threshold {
+        add(format!("--threshold {}", quoted(threshold.as_str())));
+    }
+    if let Some(bug) = args.plant {
+        add(format!("--plant {bug}"));
+    }
+    line
+}
+
+fn list(names: &[&str]) -> String {
+    if names.is_empty() {
+        "none".to_owned()
+    } else {
+        names.join(",")
+    }
+}
+
+/// A word as a shell takes it.
+fn quoted(word: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-=,:+".contains(c);
+    if !word.is_empty() && word.chars().all(is_plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
+}

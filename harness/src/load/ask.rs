@@ -1,0 +1,89 @@
+//! What is asked of the orders service, and what its answers mean: ok, refused, unknown.
+
+use crate::client::{Answer, Call, Client, ClientError};
+use crate::history::Outcome;
+use bytes::Bytes;
+use contract::Line;
+use contract::http::{Order, OrderAccepted, OrderItem, PlaceOrder};
+use hyper::StatusCode;
+use serde::Deserialize;
+
+/// Where orders are placed.
+pub(super) const ORDERS: &str = "/api/v1/orders";
+
+/// Places an order of `items` under `key`.
+pub async fn place(client: &Client, key: &str, items: &[Line]) -> Outcome {
+    let call = Call::post(ORDERS, body(items), key);
+    placed(client.send(call).await)
+}
+
+/// The body that orders `items`.
+pub(super) fn body(items: &[Line]) -> Bytes {
+    let item = |line: &Line| OrderItem {
+        product_id: line.product_id,
+        quantity: line.quantity,
+    };
+    let order = PlaceOrder {
+        items: items.iter().map(item).collect(),
+    };
+    Bytes::from(serde_json::to_vec(&order).expect("ids and numbers are JSON"))
+}
+
+/// What the answer to a placed order means.
+pub(super) fn placed(answer: Result<Answer, ClientError>) -> Outcome {
+    meant(answer, StatusCode::CREATED, |body| {
+        serde_json::from_slice(body).map(|accepted: OrderAccepted| Outcome::Ok {
+            order_id: accepted.id,
+            status: accepted.status,
+            version: accepted.version,
+        })
+    })
+}
+
+/// What the answer to a look at an order means.
+pub(super) fn seen(answer: Result<Answer, ClientError>) -> Outcome {
+    meant(answer, StatusCode::OK, |body| {
+        serde_json::from_slice(body).map(|order: Order| Outcome::Ok {
+            order_id: order.id,
+            status: order.status,
+            version: order.version,
+        })
+    })
+}
+
+fn meant(
+    answer: Result<Answer, ClientError>,
+    good: StatusCode,
+    read: impl Fn(&[u8]) -> serde_json::Result<Outcome>,
+) -> Outcome {
+    match answer {
+        Ok((status, body)) if status == good => {
+            read(&body).unwrap_or_else(|error| Outcome::Unknown {
+                why: format!("a {status} that cannot be read: {error}"),
+            })
+        }
+        // Said before any effect; every other 5xx may have happened.
+        Ok((StatusCode::SERVICE_UNAVAILABLE, body)) if is_overloaded(&body) => {
+            Outcome::Refused { status: 503 }
+        }
+        Ok((status, _)) if status.is_client_error() => Outcome::Refused {
+            status: status.as_u16(),
+        },
+        Ok((status, _)) => Outcome::Unknown {
+            why: status.to_string(),
+        },
+        Err(ClientError::NotSent { .. }) => Outcome::Refused { status: 0 },
+        Err(error @ ClientError::Unknown(_)) => Outcome::Unknown {
+            why: error.to_string(),
+        },
+    }
+}
+
+fn is_overloaded(body: &[u8]) -> bool {
+    #[derive(Deserialize)]
+    struct Problem {
+        r#type: String,
+    }
+    serde_json::from_slice(body)
+        .is_ok_and(|problem: Problem| problem.r#type.ends_with("/overloaded"))
+}

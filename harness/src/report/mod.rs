@@ -1,0 +1,173 @@
+//! What a run says in the end: as text for people, as `summary.json` for programs, as JUnit for CI.
+//!
+//! Everything in it comes from the recording, so that `crashcart check` says the same at any later time.
+
+mod exit;
+mod figures;
+mod junit;
+mod number;
+mod text;
+mod timeline;
+
+pub use crate::load::histogram;
+pub use exit::{Exit, exit};
+pub use figures::{FaultFigures, Figures, Latency, LoadFigures};
+pub use junit::junit;
+pub use timeline::timeline;
+
+use crate::check::{self, About, Finding, Verdict};
+use crate::evidence::{Evidence, View};
+use crate::threshold::{Judged, Threshold};
+use contract::OrderId;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// The version of `summary.json`; one more whenever a field is taken away or means something else.
+const SCHEMA: u32 = 1;
+/// Orders that are told in full.
+const TIMELINES: usize = 3;
+
+/// What a run came to: `summary.json`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Summary {
+    /// The version of this schema.
+    pub schema: u32,
+    /// The version of crashcart.
+    pub version: String,
+    /// The run's name.
+    pub run: String,
+    /// Where chance came from.
+    pub seed: u64,
+    /// The command that does it again.
+    pub replay: String,
+    /// What all of it comes to.
+    pub verdict: Verdict,
+    /// The exit code that goes with it.
+    pub exit_code: u8,
+    /// Orders a second, on average, as asked for.
+    pub rate: f64,
+    /// From the first start to the last answer, milliseconds.
+    pub load_ms: i64,
+    /// From the beginning until nothing moved any more, milliseconds.
+    pub took_ms: i64,
+    /// How much memory the shop's process had in use at most, bytes; in one process that is the harness too. 0
+    /// where the system does not tell.
+    pub memory_bytes: u64,
+    /// What the load did.
+    pub load: LoadFigures,
+    /// Orders that any source names; each is judged.
+    pub orders: u64,
+    /// Orders by how they ended: `finished`, `canceled under_minimum`, …
+    pub outcomes: BTreeMap<String, u64>,
+    /// From the intended start to the 201.
+    pub accept: Latency,
+    /// From the actual start to the 201: what a generator says that waits for the shop.
+    pub accept_raw: Latency,
+    /// From the intended start to the end of the order.
+    pub settle: Latency,
+    /// What became of each fault.
+    pub faults: Vec<FaultFigures>,
+    /// Thresholds and whether they held.
+    pub thresholds: Vec<Judged>,
+    /// What each check found.
+    pub checks: Vec<Finding>,
+}
+
+/// A summary with what only people want to see.
+#[derive(Debug, Clone)]
+pub struct Report {
+    /// The figures and findings.
+    pub summary: Summary,
+    /// The story of an order that violates a check, by check.
+    pub told: BTreeMap<String, Told>,
+    /// Where the recording is.
+    pub recording: Option<String>,
+}
+
+/// Where the story of an order is told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Told {
+    /// Here: lines of a [`timeline`].
+    Here(String),
+    /// At this check, which the same order violates.
+    At(String),
+}
+
+/// Judges `evidence` and says what it comes to. `trace` finds the trace of an order.
+pub fn report(
+    evidence: &Evidence,
+    thresholds: &[Threshold],
+    trace: impl Fn(OrderId) -> Option<String>,
+) -> Report {
+    let view = View::new(evidence);
+    let mut checks = check::judge(evidence);
+    checks.extend(check::about_the_run(evidence, &checks));
+    Report {
+        told: tell(&view, &checks, trace),
+        summary: summary(&view, checks, thresholds),
+        recording: None,
+    }
+}
+
+/// Tells an order for each check that one violates, each order once, and not too many.
+fn tell(
+    view: &View<'_>,
+    checks: &[Finding],
+    trace: impl Fn(OrderId) -> Option<String>,
+) -> BTreeMap<String, Told> {
+    let mut told = BTreeMap::new();
+    let mut at: BTreeMap<OrderId, &str> = BTreeMap::new();
+    for finding in checks {
+        let quoted = finding.worst.iter().chain(&finding.sample);
+        let orders = quoted.filter_map(|violation| match violation.about {
+            About::Order(id) => Some(id),
+            About::Product(_) | About::Run => None,
+        });
+        let orders: Vec<OrderId> = orders.collect();
+        let before = orders.iter().find_map(|id| at.get(id));
+        let story = match (before, orders.first()) {
+            (Some(check), _) => Told::At((*check).to_owned()),
+            (None, Some(id)) if at.len() < TIMELINES => {
+                at.insert(*id, &finding.id);
+                Told::Here(timeline(view, *id, trace(*id).as_deref()))
+            }
+            _ => continue,
+        };
+        told.insert(finding.id.clone(), story);
+    }
+    told
+}
+
+fn summary(view: &View<'_>, checks: Vec<Finding>, thresholds: &[Threshold]) -> Summary {
+    let plan = &view.plan;
+    let figures = figures::Figures::of(view);
+    let thresholds: Vec<Judged> = thresholds
+        .iter()
+        .map(|threshold| threshold.judge(&figures))
+        .collect();
+    let exit = exit(&checks, &thresholds);
+    Summary {
+        schema: SCHEMA,
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        run: plan.run.clone(),
+        seed: plan.seed,
+        replay: plan.replay.clone(),
+        verdict: check::overall(&checks),
+        exit_code: exit.code(),
+        rate: plan.rate,
+        load_ms: plan.load_to_us.saturating_sub(plan.load_from_us) / 1_000,
+        took_ms: plan.rest_us.saturating_sub(plan.began_us) / 1_000,
+        memory_bytes: plan.memory_bytes.unwrap_or(0),
+        load: plan.load.clone(),
+        orders: view.names.orders.len() as u64,
+        outcomes: figures::outcomes(view),
+        accept: Latency::of(&figures.accept_us),
+        accept_raw: Latency::of(&figures.accept_raw_us),
+        settle: Latency::of(&figures.settle_us),
+        faults: figures::faults(view),
+        thresholds,
+        checks,
+    }
+}

@@ -1,0 +1,160 @@
+//! The shop under test as the harness sees it: four addresses, a state of rest, and tables to read.
+
+pub mod child;
+mod metrics;
+mod shop;
+
+pub use self::metrics::Metrics;
+pub use self::shop::{Place, Shop, ShopError};
+
+use crate::client::{Call, Client, ClientError};
+use crate::evidence::{Evidence, Reader, Source, gather};
+use crate::history::Operation;
+use crate::plan::Plan;
+use ::shop::Addresses;
+use hyper::StatusCode;
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+/// How long one request may take before its outcome is unknown; exports included.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// How long the shop may stand still before it is judged as it stands.
+const STUCK_AFTER: Duration = Duration::from_secs(30);
+/// How long it may go on without coming to rest.
+const REST_MAX: Duration = Duration::from_secs(180);
+/// Between two looks at whether anything moves.
+const LOOK: Duration = Duration::from_millis(500);
+
+/// A shop that can be asked.
+pub struct Target {
+    clients: BTreeMap<&'static str, Client>,
+}
+
+impl Target {
+    /// The shop at these addresses.
+    pub fn new(addresses: &Addresses) -> Self {
+        let client = |(name, address)| (name, Client::new(address, PATIENCE));
+        Self {
+            clients: addresses.all().map(client).into(),
+        }
+    }
+
+    /// A client of one of its services.
+    ///
+    /// # Panics
+    /// When the shop has no service with this name.
+    pub fn client(&self, service: &str) -> Client {
+        self.clients[service].clone()
+    }
+
+    /// Waits until nothing moves: logs published and queues empty twice, half a second apart, and no saga open.
+    /// What stays as it is for long is stuck: that is a finding, not a reason to wait for ever.
+    ///
+    /// # Errors
+    /// When something still moves after the longest time.
+    pub async fn at_rest(&self) -> Result<(), String> {
+        let began = Instant::now();
+        let (mut quiet, mut last, mut since) = (0, None, Instant::now());
+        loop {
+            let now = self.moving().await;
+            quiet = if now == Some(Moving::default()) {
+                quiet + 1
+            } else {
+                0
+            };
+            if quiet >= 2 {
+                return Ok(());
+            }
+            if now != last {
+                (last, since) = (now, Instant::now());
+            }
+            let stands_still = since.elapsed() > STUCK_AFTER;
+            match last {
+                Some(_) if stands_still => return Ok(()),
+                None if stands_still => {
+                    return Err(format!("the shop did not answer for {STUCK_AFTER:?}"));
+                }
+                _ if began.elapsed() > REST_MAX => {
+                    return Err(format!("the shop did not come to rest within {REST_MAX:?}"));
+                }
+                _ => tokio::time::sleep(LOOK).await,
+            }
+        }
+    }
+
+    /// Reads everything that the shop tells into memory, beside what the clients did.
+    pub async fn evidence(&self, plan: Plan, history: Vec<Operation>) -> Evidence {
+        let mut reader = Reader::default();
+        reader.evidence().plan = plan;
+        for operation in history {
+            if let Err(why) = reader.operation(operation) {
+                reader.miss(Source::History, why);
+            }
+        }
+        let read = |service, path: String| {
+            let client = self.client(service);
+            async move {
+                export(&client, &path)
+                    .await
+                    .map_err(|error| error.to_string())
+            }
+        };
+        gather(read, |source, text| match text {
+            Ok(text) => reader.read(source, text),
+            Err(why) => reader.miss(source, why),
+        })
+        .await;
+        reader.finish()
+    }
+
+    /// What still has to move; none when somebody does not answer.
+    async fn moving(&self) -> Option<Moving> {
+        let orders = Metrics::read(self.clients.get("orders")?).await?;
+        let mut moving = Moving {
+            open: orders.sum("crashcart_sagas_in_flight")?,
+            ..Moving::default()
+        };
+        for (service, client) in &self.clients {
+            let Ok((StatusCode::OK, body)) = client.send(Call::get("/api/v1/queues")).await else {
+                return None;
+            };
+            let counts: serde_json::Value = serde_json::from_slice(&body).ok()?;
+            if !nothing_moves(&counts) {
+                moving.queues.push((service, counts.to_string()));
+            }
+        }
+        Some(moving)
+    }
+}
+
+/// What still has to move.
+#[derive(Debug, Default, PartialEq)]
+struct Moving {
+    open: u64,
+    queues: Vec<(&'static str, String)>,
+}
+
+/// Whether the answer of `/api/v1/queues` says that nothing waits, is out, is put off, or is unpublished.
+pub fn nothing_moves(queues: &serde_json::Value) -> bool {
+    let moving = ["ready", "unacked", "retrying", "unpublished"];
+    moving.iter().all(|count| queues[count] == 0)
+}
+
+/// Everything at `path` as NDJSON.
+///
+/// # Errors
+/// [`ClientError::Unknown`] for every answer but 200.
+pub async fn export(client: &Client, path: &str) -> Result<String, ClientError> {
+    match client
+        .send(Call {
+            ndjson: true,
+            ..Call::get(path)
+        })
+        .await?
+    {
+        (StatusCode::OK, body) => {
+            String::from_utf8(body.into()).map_err(|error| ClientError::Unknown(error.to_string()))
+        }
+        (status, _) => Err(ClientError::Unknown(format!("{path}: {status}"))),
+    }
+}
