@@ -324,8 +324,8 @@ impl Recipe {
 }
 
 fn fault(id: u32, kind: FaultKind, end_us: i64) -> FaultRecord {
-    // The crash lies in the last window; what is part of the workload is never healed.
-    let is_healed = kind == FaultKind::Crash;
+    // Both windows lie at the end; what is part of the workload is never healed.
+    let is_healed = kind.has_window();
     let at_us = if is_healed { end_us - 500_000 } else { end_us };
     FaultRecord {
         id: format!("{kind}-{id}"),
