@@ -87,6 +87,9 @@ impl Story {
     }
 }
 
+/// The prices of [`Story::PriceEdge`], in cents: around nothing, around a dollar, and the largest.
+pub const PRICE_EDGES: [i64; 6] = [0, 1, 99, 100, 101, Cents::MAX_PRICE.get()];
+
 /// What a client asked for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(

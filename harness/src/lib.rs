@@ -20,3 +20,8 @@ pub mod selftest;
 pub mod target;
 pub mod threshold;
 pub mod workload;
+
+/// Now, microseconds since 1970.
+pub(crate) fn now_us() -> i64 {
+    platform::Clock::Os.now_us()
+}

@@ -201,7 +201,6 @@ mod tests {
             accept_raw_us: crate::load::histogram(),
             settle_us: crate::load::histogram(),
             late: Latency::default(),
-            failed_share: 0.0,
         };
         for us in [1_000, 2_000, 9_000] {
             figures.accept_us.saturating_record(us);

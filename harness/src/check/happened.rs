@@ -4,9 +4,9 @@
 use super::{Tally, Violation};
 use crate::evidence::{Act, Did, End, Item, OrderNo, Rows, Said, View};
 use crate::faults::{FaultKind, FaultRecord};
-use crate::history::Story;
+use crate::history::{PRICE_EDGES, Story};
 use contract::http::{ChargeOutcome, OrderStatus};
-use contract::{Cents, EventType, Reason};
+use contract::{EventType, Reason};
 
 /// How long payments waits for the provider before it asks again.
 const PATIENCE_US: i64 = 1_000_000;
@@ -182,9 +182,8 @@ fn reads_of_settled(view: &View<'_>, order: OrderNo) -> usize {
 }
 
 fn is_edge(view: &View<'_>, items: &[Item]) -> bool {
-    let edges = [0, 1, 99, 100, 101, Cents::MAX_PRICE.get()];
     items.iter().any(|item| {
         view.price(item.product)
-            .is_some_and(|price| edges.contains(&price))
+            .is_some_and(|price| PRICE_EDGES.contains(&price))
     })
 }

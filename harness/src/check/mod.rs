@@ -132,8 +132,12 @@ pub struct Finding {
 
 /// Runs every check.
 pub fn judge(evidence: &Evidence) -> Vec<Finding> {
-    let view = View::new(evidence);
-    CHECKS.iter().map(|check| check.find(&view)).collect()
+    judge_joined(&View::new(evidence))
+}
+
+/// Runs every check on evidence that is joined already.
+pub fn judge_joined(view: &View<'_>) -> Vec<Finding> {
+    CHECKS.iter().map(|check| check.find(view)).collect()
 }
 
 /// Runs the check with this short name.

@@ -12,6 +12,7 @@ use crate::evidence::Source::{
     Charges, DeadLetters, Faults, History, InboxOrders, InboxPayments, InboxProducts, LogOrders,
     LogPayments, LogProducts, Orders, Payments, Products, Queues, Reservations, Tap,
 };
+use crate::faults::FaultKind;
 use crate::history::Story;
 use crate::plan::Plan;
 
@@ -70,12 +71,8 @@ fn with_a_rate(plan: &Plan) -> Due {
 }
 
 fn with_healed_faults(plan: &Plan) -> Due {
-    let in_workload = ["under-minimum", "out-of-stock", "declines"];
-    let any = plan
-        .faults
-        .iter()
-        .any(|kind| !in_workload.contains(&kind.as_str()));
-    if any {
+    let is_healed = |name: &String| FaultKind::parse(name).is_none_or(FaultKind::has_window);
+    if plan.faults.iter().any(is_healed) {
         Ok(())
     } else {
         Err("the plan has no fault that is healed")

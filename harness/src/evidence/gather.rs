@@ -1,6 +1,8 @@
 //! Asks a shop for everything that it can tell.
 
-use super::Source;
+use super::{Evidence, Reader, Source};
+use crate::history::Operation;
+use crate::plan::Plan;
 use std::future::Future;
 
 /// Messages of the tap in one answer.
@@ -8,7 +10,7 @@ const TAP_PAGE: usize = 2_000;
 
 /// Asks for every source that the shop keeps. `read` answers a service's path with the text there; `take` gets the
 /// text, in pieces of whole lines, or the reason why there is none.
-pub async fn gather<F, A>(read: F, take: impl FnMut(Source, Result<&str, String>))
+async fn gather<F, A>(read: F, take: impl FnMut(Source, Result<&str, String>))
 where
     F: Fn(&'static str, String) -> A,
     A: Future<Output = Result<String, String>>,
@@ -18,6 +20,27 @@ where
         Ok(())
     };
     gather_in_pieces(whole, take).await;
+}
+
+/// Everything that a shop tells and what its clients did, in memory. `read` answers a service's path with the text there.
+pub async fn collect<F, A>(plan: Plan, history: Vec<Operation>, read: F) -> Evidence
+where
+    F: Fn(&'static str, String) -> A,
+    A: Future<Output = Result<String, String>>,
+{
+    let mut reader = Reader::default();
+    reader.evidence().plan = plan;
+    for operation in history {
+        if let Err(why) = reader.operation(operation) {
+            reader.miss(Source::History, why);
+        }
+    }
+    gather(read, |source, text| match text {
+        Ok(text) => reader.read(source, text),
+        Err(why) => reader.miss(source, why),
+    })
+    .await;
+    reader.finish()
 }
 
 /// Like [`gather`], for answers that are larger than anybody wants to keep in memory: `read` gives them away in pieces

@@ -11,7 +11,7 @@ mod read;
 mod rows;
 mod view;
 
-pub use gather::{gather, gather_in_pieces};
+pub use gather::{collect, gather_in_pieces};
 pub use names::{Ids, KeyNo, Keys, MessageNo, Names, OrderNo, PaymentNo, ProductNo};
 pub use read::Reader;
 pub use rows::*;

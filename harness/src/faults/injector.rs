@@ -4,9 +4,10 @@
 //! beside the next fault, so a shop that takes long to recover does not push the plan back.
 
 use super::kind::Act;
-use super::observe::{LOOK, Seen, Sight, Watch, compare, now_us};
+use super::observe::{LOOK, Seen, Sight, Watch, compare};
 use super::{FaultRecord, Planned};
 use crate::client::Call;
+use crate::now_us;
 use crate::target::{Shop, ShopError};
 use hyper::{Method, StatusCode};
 use shop::{Answer, Command, FaultSettings, ProviderSettings, State};

@@ -2,6 +2,8 @@
 
 use super::FaultKind;
 use crate::client::{Call, Client};
+use crate::now_us;
+use crate::target::Metrics;
 use hyper::StatusCode;
 use shop::{Addresses, Fired, State};
 use std::collections::BTreeMap;
@@ -50,7 +52,7 @@ impl Watch {
             _ => service,
         };
         let metrics = match teller.and_then(|service| self.client(service)) {
-            Some(client) => Metrics::of(client).await,
+            Some(client) => Metrics::read(client).await,
             None => None,
         };
         Sight {
@@ -67,15 +69,15 @@ impl Watch {
         let (mut base, mut idle) = (None::<u64>, None);
         while began.elapsed() < RECOVERY_MAX {
             let now_us = now_us();
-            let orders = Metrics::of(self.client("orders")?).await;
-            let settled = orders.as_ref().map(Metrics::settled);
+            let orders = Metrics::read(self.client("orders")?).await;
+            let settled = orders.as_ref().map(|orders| total(orders, SETTLED));
             // A service that starts again counts from the beginning.
             base = [base, settled].into_iter().flatten().min();
             if self.all_ready().await {
                 if settled > base {
                     return Some(now_us);
                 }
-                let open = orders.as_ref().map(|orders| orders.sum(OPEN));
+                let open = orders.as_ref().map(|orders| total(orders, OPEN));
                 let (since, since_us) = *idle.get_or_insert((Instant::now(), now_us));
                 if open != Some(0) {
                     idle = None;
@@ -102,44 +104,12 @@ impl Watch {
 }
 
 const OPEN: &str = "crashcart_sagas_in_flight";
+const SETTLED: &str = "crashcart_sagas_settled_total";
 const BEGUN_AT: &str = "crashcart_start_time_microseconds";
 
-/// The answer of `/metrics`.
-struct Metrics(String);
-
-impl Metrics {
-    async fn of(client: &Client) -> Option<Self> {
-        match client.send(Call::get("/metrics")).await {
-            Ok((StatusCode::OK, body)) => Some(Self(String::from_utf8_lossy(&body).into_owned())),
-            _ => None,
-        }
-    }
-
-    /// The values of all series of a metric with `label` in their labels.
-    fn series(&self, name: &str, label: &str) -> impl Iterator<Item = u64> {
-        let lines = self.0.lines().filter(move |line| {
-            line.strip_prefix(name)
-                .is_some_and(|rest| rest.starts_with(['{', ' ']) && rest.contains(label))
-        });
-        lines.filter_map(|line| line.rsplit(' ').next()?.parse().ok())
-    }
-
-    /// The sum of all series of a metric; nothing counted yet is zero.
-    fn sum(&self, name: &str) -> u64 {
-        self.series(name, "").sum()
-    }
-
-    fn settled(&self) -> u64 {
-        self.sum("crashcart_sagas_settled_total")
-    }
-
-    /// How many values of a histogram lie above one of its bounds.
-    fn above(&self, name: &str, bound: &str) -> u64 {
-        let all: u64 = self.series(&format!("{name}_count"), "").sum();
-        let label = format!("le=\"{bound}\"");
-        let below: u64 = self.series(&format!("{name}_bucket"), &label).sum();
-        all.saturating_sub(below)
-    }
+/// The sum of all series of a metric; nothing counted yet is zero.
+fn total(metrics: &Metrics, name: &str) -> u64 {
+    metrics.sum(name).unwrap_or(0)
 }
 
 /// How often a fault happened, how often it was seen, and what was seen.
@@ -186,7 +156,7 @@ pub(super) fn compare(
             seen(n, n, format!("{n} batches were delivered in another order"))
         }
         FaultKind::StoreErrors => {
-            let n = told(|metrics| metrics.sum("crashcart_store_errors_total"));
+            let n = told(|metrics| total(metrics, "crashcart_store_errors_total"));
             let fired = ports(|fired| fired.store_failed + fired.store_unknown);
             seen(fired, n, format!("{n} failed transactions in its metrics"))
         }
@@ -205,7 +175,7 @@ pub(super) fn compare(
         }
         FaultKind::Crash => {
             let incarnation = |state: Option<State>| state.map_or(0, |state| state.incarnation);
-            let begun = |sight: &Sight| Some(sight.metrics.as_ref()?.sum(BEGUN_AT));
+            let begun = |sight: &Sight| Some(total(sight.metrics.as_ref()?, BEGUN_AT));
             let anew = begun(before).zip(begun(after)).is_some_and(|(a, b)| a < b);
             let (old, new) = (incarnation(old), incarnation(new));
             let how = format!("incarnation {old} → {new}");
@@ -218,9 +188,4 @@ pub(super) fn compare(
             seen(1, u64::from(is_another), how)
         }
     }
-}
-
-/// Now, microseconds since 1970.
-pub(super) fn now_us() -> i64 {
-    platform::Clock::Os.now_us()
 }

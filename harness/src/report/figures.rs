@@ -93,22 +93,17 @@ pub struct Figures {
     pub settle_us: Histogram<u64>,
     /// How late the generator was.
     pub late: Latency,
-    /// The share of starts that came to no order although they should have, 0 to 1.
-    pub failed_share: f64,
 }
 
 impl Figures {
     /// Those of the run behind `view`.
-    #[expect(clippy::cast_precision_loss, reason = "a share for people")]
     pub(super) fn of(view: &View<'_>) -> Self {
         let load = &view.plan.load;
-        let failed = load.unknown.saturating_add(load.dropped);
         let mut figures = Self {
             accept_us: crate::load::histogram(),
             accept_raw_us: crate::load::histogram(),
             settle_us: crate::load::histogram(),
             late: load.late,
-            failed_share: failed as f64 / load.offered.max(1) as f64,
         };
         let us = |us: i64| u64::try_from(us).unwrap_or(0);
         for did in view

@@ -102,7 +102,7 @@ pub fn report(
     trace: impl Fn(OrderId) -> Option<String>,
 ) -> Report {
     let view = View::new(evidence);
-    let mut checks = check::judge(evidence);
+    let mut checks = check::judge_joined(&view);
     checks.extend(check::about_the_run(evidence, &checks));
     Report {
         told: tell(&view, &checks, trace),

@@ -12,6 +12,7 @@ use crate::evidence::{Source, gather_in_pieces};
 use crate::faults::{self, FaultRecord, Injector};
 use crate::history::Operation;
 use crate::load::{self, Limits, Load, Progress, Sent};
+use crate::now_us;
 use crate::plan::Plan;
 use crate::progress::{self, Doing};
 use crate::recording::{Recorded, Recorder, RecordingError};
@@ -299,11 +300,6 @@ fn figures(sent: &Sent) -> LoadFigures {
         dropped: sent.dropped,
         late: Latency::of(&sent.late_us),
     }
-}
-
-/// Now, microseconds since 1970.
-fn now_us() -> i64 {
-    platform::Clock::Os.now_us()
 }
 
 /// Returns when somebody wants the run to end.

@@ -1,9 +1,10 @@
 //! What there must be before the first order: a plan, a shop, a catalogue.
 
-use super::{RunConfig, RunError, now_us};
+use super::{RunConfig, RunError};
 use crate::client::{Call, ClientError};
 use crate::faults::{FaultKind, Planned};
 use crate::history::{Action, Operation, Outcome, Story};
+use crate::now_us;
 use crate::plan::Plan;
 use crate::progress::Doing;
 use crate::target::Target;

@@ -2,7 +2,7 @@
 
 use super::client::{Client, Intent};
 use super::scene::DECLINED_CENTS;
-use crate::history::Story;
+use crate::history::{PRICE_EDGES, Story};
 use contract::{Cents, Line, OrderId, ProductId, Quantity};
 use futures_util::future::{join, join_all};
 use rand::RngExt;
@@ -12,13 +12,11 @@ use uuid::Uuid;
 
 /// Stories begin at one of so many moments, so that several begin together.
 const MOMENTS: u32 = 12;
-/// The prices at the edges of what a price can be.
-const EDGES: [i64; 6] = [0, 1, 99, 100, 101, Cents::MAX_PRICE.get()];
 /// How many units of the scarce product there are: enough for one of two orders of two.
 const SCARCE: i64 = 3;
 
 /// How many products a trial has.
-pub(super) const PRODUCTS: u64 = EDGES.len() as u64 + 5;
+pub(super) const PRODUCTS: u64 = PRICE_EDGES.len() as u64 + 5;
 
 /// The products of a trial.
 pub(super) struct Catalogue {
@@ -42,8 +40,8 @@ impl Catalogue {
             // Without an answer there may be no such product; its orders fail, and the checks will tell.
             id.unwrap_or(ProductId(Uuid::nil()))
         };
-        let mut edges = Vec::with_capacity(EDGES.len());
-        for price in EDGES {
+        let mut edges = Vec::with_capacity(PRICE_EDGES.len());
+        for price in PRICE_EDGES {
             edges.push(create(price, 100).await);
         }
         Self {

@@ -3,7 +3,7 @@
 use super::client::Client;
 use super::scene::{Scene, Setup};
 use super::stories::{self, Catalogue};
-use crate::evidence::{Evidence, Reader, gather};
+use crate::evidence::{Evidence, collect};
 use crate::history::Story;
 use crate::plan::Plan;
 use contract::Bug;
@@ -95,20 +95,8 @@ async fn play(seed: u64, bug: Option<Bug>, scene: &Scene) -> Trial {
 
 /// Reads every source.
 async fn read(client: &Client, plan: Plan) -> Evidence {
-    let mut reader = Reader::default();
-    reader.evidence().plan = plan;
-    for operation in client.history() {
-        if let Err(why) = reader.operation(operation) {
-            reader.miss(crate::evidence::Source::History, why);
-        }
-    }
     let export = |service, path: String| async move { client.export(service, &path).await };
-    gather(export, |source, text| match text {
-        Ok(text) => reader.read(source, text),
-        Err(why) => reader.miss(source, why),
-    })
-    .await;
-    reader.finish()
+    collect(plan, client.history(), export).await
 }
 
 /// Waits until nothing moves. What is stuck is judged as it stands: in a world nothing else moves meanwhile, so all

@@ -48,6 +48,19 @@ impl Metrics {
         buckets
     }
 
+    /// How many values of a histogram lie above one of its bounds.
+    pub fn above(&self, name: &str, bound: &str) -> u64 {
+        let all = self.sum(&format!("{name}_count")).unwrap_or(0);
+        let buckets = format!("{name}_bucket");
+        let below = self
+            .series(&buckets)
+            .filter(|(labels, _)| label(labels, "le") == Some(bound));
+        let below: u64 = below
+            .filter_map(|(_, value)| value.parse::<u64>().ok())
+            .sum();
+        all.saturating_sub(below)
+    }
+
     fn series<'a>(&'a self, name: &'a str) -> impl Iterator<Item = (&'a str, &'a str)> {
         self.0.lines().filter_map(move |line| {
             let rest = line.strip_prefix(name)?;

@@ -8,7 +8,7 @@ pub use self::metrics::Metrics;
 pub use self::shop::{Place, Shop, ShopError};
 
 use crate::client::{Call, Client, ClientError};
-use crate::evidence::{Evidence, Reader, Source, gather};
+use crate::evidence::{Evidence, collect};
 use crate::history::Operation;
 use crate::plan::Plan;
 use ::shop::Addresses;
@@ -84,13 +84,6 @@ impl Target {
 
     /// Reads everything that the shop tells into memory, beside what the clients did.
     pub async fn evidence(&self, plan: Plan, history: Vec<Operation>) -> Evidence {
-        let mut reader = Reader::default();
-        reader.evidence().plan = plan;
-        for operation in history {
-            if let Err(why) = reader.operation(operation) {
-                reader.miss(Source::History, why);
-            }
-        }
         let read = |service, path: String| {
             let client = self.client(service);
             async move {
@@ -99,12 +92,7 @@ impl Target {
                     .map_err(|error| error.to_string())
             }
         };
-        gather(read, |source, text| match text {
-            Ok(text) => reader.read(source, text),
-            Err(why) => reader.miss(source, why),
-        })
-        .await;
-        reader.finish()
+        collect(plan, history, read).await
     }
 
     /// What still has to move; none when somebody does not answer.

@@ -4,6 +4,7 @@
 //! out, one has a price that the provider declines.
 
 use super::{Item, RealOrder, Script, Start, Wanted, real};
+use crate::history::PRICE_EDGES;
 use contract::http::STOCK_MAX;
 use contract::{Cents, Quantity};
 use rand::RngExt;
@@ -15,8 +16,6 @@ use std::ops::Range;
 /// meant to, and none of the real orders that come with crashcart. An order of your own that does is declined too.
 pub const DECLINED_CENTS: i64 = 6_666_666;
 
-/// Prices at the edges of what a price, and a payment, can be.
-const EDGES: [i64; 6] = [0, 1, 99, 100, 101, Cents::MAX_PRICE.get()];
 const ORDINARY: usize = 20;
 const SCARCE: usize = 3;
 /// More than any plan can ask for.
@@ -73,7 +72,10 @@ impl Shelves {
         let real = put(&mut prices.iter().map(|price| price.get()), Role::Real);
         let n = |wanted: usize| if only_real { 0 } else { wanted };
         let ordinary = put(&mut (499..).step_by(250).take(n(ORDINARY)), Role::Ordinary);
-        let edge = put(&mut EDGES.into_iter().take(n(EDGES.len())), Role::Edge);
+        let edge = put(
+            &mut PRICE_EDGES.into_iter().take(n(PRICE_EDGES.len())),
+            Role::Edge,
+        );
         let scarce = put(&mut (1_999..).step_by(1_000).take(n(SCARCE)), Role::Scarce);
         let declined = put(
             &mut std::iter::once(DECLINED_CENTS).take(n(1)),

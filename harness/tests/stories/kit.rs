@@ -5,7 +5,7 @@ use axum::http::{Request, StatusCode};
 use contract::http::{Order, OrderAccepted, OrderStatus, Product};
 use contract::{Cents, OrderId, ProductId};
 use harness::check::{Verdict, judge};
-use harness::evidence::{Evidence, Reader, gather};
+use harness::evidence::{Evidence, collect};
 use harness::history::{Action, Operation, Outcome, Story};
 use harness::plan::Plan;
 use harness::target::nothing_moves;
@@ -239,26 +239,15 @@ impl Shop {
     }
 
     pub async fn evidence(&self) -> Evidence {
-        let mut reader = Reader::default();
-        reader.evidence().plan = Plan {
+        let plan = Plan {
             starts: 1,
             rest_us: self.world.now_us(),
             attempts_max: 3,
             attempts_us: 10_000_000,
             ..Plan::default()
         };
-        for operation in self.history.lock().unwrap().clone() {
-            reader.operation(operation).expect("numbers that fit");
-        }
-        gather(
-            |service, path| self.export(service, path),
-            |source, text| match text {
-                Ok(text) => reader.read(source, text),
-                Err(why) => reader.miss(source, why),
-            },
-        )
-        .await;
-        reader.finish()
+        let history = self.history.lock().unwrap().clone();
+        collect(plan, history, |service, path| self.export(service, path)).await
     }
 
     /// The NDJSON export at `path`.
