@@ -5,11 +5,13 @@
 
 mod checkpoint;
 mod migrate;
+mod postgres;
 mod sqlite;
 mod value;
 
 pub(crate) use checkpoint::Checkpointer;
 pub use migrate::{Migration, migrate};
+pub use postgres::{Postgres, PostgresSettings};
 pub use sqlite::{Sqlite, Synchronous};
 pub(crate) use sqlite::{connect as connect_sqlite, engine as sqlite_error};
 pub use value::{FromValue, Param, Row, Value};
