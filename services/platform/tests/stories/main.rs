@@ -2,10 +2,13 @@
 
 mod broker;
 mod broker_file;
+mod broker_rabbit;
 mod committer;
 mod consumer;
 mod dial;
 mod exports;
 mod kit;
+mod proxy;
 mod rabbit_kit;
+mod rates;
 mod store;
