@@ -45,13 +45,14 @@ impl FromStr for ProviderUrl {
         let wrong = || format!("must look like http://host:8004, got {text:?}");
         let uri: Uri = text.parse().map_err(|_| wrong())?;
         let authority = uri.authority().ok_or_else(wrong)?;
+        let with_port = format!("{}:{}", authority.host(), uri.port_u16().unwrap_or(80));
+        // Neither a user nor a port that is no number.
+        let is_plain = authority.as_str() == authority.host() || authority.as_str() == with_port;
         let is_bare = uri.path() == "/" && uri.query().is_none();
-        let has_user = authority.as_str().contains('@');
-        if uri.scheme_str() != Some("http") || !is_bare || has_user || uri.host() == Some("") {
+        if uri.scheme_str() != Some("http") || !is_plain || !is_bare {
             return Err(wrong());
         }
-        let port = uri.port_u16().unwrap_or(80);
-        let authority = format!("{}:{port}", authority.host());
+        let authority = with_port;
         Ok(Self { authority })
     }
 }
