@@ -4,11 +4,11 @@
 
 mod embedded;
 mod nowhere;
-mod rabbit;
+pub mod rabbit;
 
 pub use embedded::{Embedded, EmbeddedSettings};
 pub use nowhere::Nowhere;
-pub use rabbit::{Queue, Rabbit, RabbitSettings, Routing};
+pub use rabbit::{Queue, Rabbit, RabbitSettings, RabbitTap, Routing};
 
 use crate::BoxFuture;
 use async_trait::async_trait;
