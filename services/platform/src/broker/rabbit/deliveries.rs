@@ -175,7 +175,7 @@ impl Subscription {
     async fn put_aside(&self, tag: u64, outgoing: Outgoing) -> Result<()> {
         let publishing = &self.rabbit.0.publishing;
         let link = publishing.link().await?;
-        let outcome = publisher::put(&link, &[outgoing]).await;
+        let outcome = publisher::put(&link, outgoing).await;
         publishing.judge(&link, outcome)?;
         self.inbound.held().out.retain(|out| out.tag != tag);
         self.done(tag, false)
