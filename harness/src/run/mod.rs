@@ -101,7 +101,7 @@ pub fn run(config: &RunConfig) -> Result<Report, RunError> {
         .enable_all()
         .build();
     let runtime = runtime.map_err(|error| RunError::SetUp(error.to_string()))?;
-    let target = Target::new(&shop.addresses());
+    let target = Target::new(shop.places());
     let shop = Arc::new(Mutex::new(shop));
     let dir = recorder.dir().to_owned();
     let (give_up, ends) = watch::channel(false);
@@ -159,7 +159,7 @@ impl Runner<'_> {
         self.doing.say("creating the catalogue");
         let products = setup::catalogue(&self.target, &self.plan, &workload, &writer).await?;
         let progress = Arc::new(Progress::default());
-        let orders = self.target.client("orders");
+        let orders = self.target.clients("orders").clone();
         let total = workload.starts.len() as u64;
         let shown = progress::show(
             total,
@@ -209,7 +209,7 @@ impl Runner<'_> {
         let planned = faults::plan(kinds, self.config.seed, length);
         let injector = Injector::new(Arc::clone(&self.shop), self.plan.load_from_us);
         let load = Load {
-            orders: self.target.client("orders"),
+            orders: self.target.clients("orders").clone(),
             workload,
             run: self.plan.run.clone(),
             products,

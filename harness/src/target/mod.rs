@@ -1,17 +1,22 @@
-//! The shop under test as the harness sees it: four addresses, a state of rest, and tables to read.
+//! The shop under test as the harness sees it: the addresses of its services, a state of rest, and tables to read.
 
 pub mod child;
+pub mod cpu;
+mod distributed;
 mod metrics;
+mod places;
+mod process;
 mod shop;
 
+pub use self::distributed::{Distributed, DistributedConfig, EngineUrls, Replica};
 pub use self::metrics::Metrics;
+pub use self::places::{Clients, Places, SERVICES};
 pub use self::shop::{Place, Shop, ShopError};
 
 use crate::client::{Call, Client, ClientError};
 use crate::evidence::{Evidence, collect};
 use crate::history::Operation;
 use crate::plan::Plan;
-use ::shop::Addresses;
 use hyper::StatusCode;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -27,24 +32,31 @@ const LOOK: Duration = Duration::from_millis(500);
 
 /// A shop that can be asked.
 pub struct Target {
-    clients: BTreeMap<&'static str, Client>,
+    clients: BTreeMap<&'static str, Clients>,
 }
 
 impl Target {
-    /// The shop at these addresses.
-    pub fn new(addresses: &Addresses) -> Self {
-        let client = |(name, address)| (name, Client::new(address, PATIENCE));
+    /// The shop at these places.
+    pub fn new(places: impl Into<Places>) -> Self {
         Self {
-            clients: addresses.all().map(client).into(),
+            clients: places.into().clients(PATIENCE),
         }
     }
 
-    /// A client of one of its services.
+    /// A client of the first replica of one of its services.
     ///
     /// # Panics
     /// When the shop has no service with this name.
     pub fn client(&self, service: &str) -> Client {
-        self.clients[service].clone()
+        self.clients[service].first().clone()
+    }
+
+    /// Clients of all replicas of one of its services.
+    ///
+    /// # Panics
+    /// When the shop has no service with this name.
+    pub fn clients(&self, service: &str) -> &Clients {
+        &self.clients[service]
     }
 
     /// Waits until nothing moves: logs published and queues empty twice, half a second apart, and no saga open.
@@ -97,18 +109,21 @@ impl Target {
 
     /// What still has to move; none when somebody does not answer.
     async fn moving(&self) -> Option<Moving> {
-        let orders = Metrics::read(self.clients.get("orders")?).await?;
+        let orders = Metrics::read_all(self.clients.get("orders")?).await?;
         let mut moving = Moving {
-            open: orders.sum("crashcart_sagas_in_flight")?,
+            open: orders.most("crashcart_sagas_in_flight")?,
             ..Moving::default()
         };
-        for (service, client) in &self.clients {
-            let Ok((StatusCode::OK, body)) = client.send(Call::get("/api/v1/queues")).await else {
-                return None;
-            };
-            let counts: serde_json::Value = serde_json::from_slice(&body).ok()?;
-            if !nothing_moves(&counts) {
-                moving.queues.push((service, counts.to_string()));
+        for (service, replicas) in &self.clients {
+            for client in replicas.all() {
+                let asked = client.send(Call::get("/api/v1/queues")).await;
+                let Ok((StatusCode::OK, body)) = asked else {
+                    return None;
+                };
+                let counts: serde_json::Value = serde_json::from_slice(&body).ok()?;
+                if !nothing_moves(&counts) {
+                    moving.queues.push((service, counts.to_string()));
+                }
             }
         }
         Some(moving)
