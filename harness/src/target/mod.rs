@@ -11,7 +11,7 @@ mod shop;
 pub use self::distributed::{Distributed, DistributedConfig, EngineUrls, Replica};
 pub use self::metrics::Metrics;
 pub use self::places::{Clients, Places, SERVICES};
-pub use self::shop::{Place, Shop, ShopError};
+pub use self::shop::{Distribution, Place, RunningShop, Shop, ShopError};
 
 use crate::client::{Call, Client, ClientError};
 use crate::evidence::{Evidence, collect};
@@ -27,6 +27,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const STUCK_AFTER: Duration = Duration::from_secs(30);
 /// How long it may go on without coming to rest.
 const REST_MAX: Duration = Duration::from_secs(180);
+/// How long a service may take to say whether it is ready.
+const READY: Duration = Duration::from_secs(3);
 /// Between two looks at whether anything moves.
 const LOOK: Duration = Duration::from_millis(500);
 
@@ -105,6 +107,67 @@ impl Target {
             }
         };
         collect(plan, history, read).await
+    }
+
+    /// Waits until every replica of every service is ready.
+    ///
+    /// # Errors
+    /// Which is not within `patience`, and what it said last.
+    pub async fn ready(&self, patience: Duration) -> Result<(), String> {
+        let began = Instant::now();
+        loop {
+            let Some(why) = self.not_ready().await else {
+                return Ok(());
+            };
+            if began.elapsed() > patience {
+                return Err(format!("not ready within {patience:?}: {why}"));
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
+    /// The first replica that is not ready, and what it says.
+    async fn not_ready(&self) -> Option<String> {
+        for (service, replicas) in &self.clients {
+            for client in replicas.all() {
+                let asked = client.send(Call::get("/ready"));
+                let said = match tokio::time::timeout(READY, asked).await {
+                    Ok(Ok((StatusCode::OK, _))) => continue,
+                    Ok(Ok((status, body))) => {
+                        format!("{status} {}", String::from_utf8_lossy(&body))
+                    }
+                    Ok(Err(error)) => error.to_string(),
+                    Err(_) => format!("no answer within {READY:?}"),
+                };
+                return Some(format!("{service} at {}: {said}", client.address()));
+            }
+        }
+        None
+    }
+
+    /// How full the queue of a service is, over all its replicas: what waits is the same for all of them, what is
+    /// with a consumer each counts for itself.
+    ///
+    /// # Errors
+    /// When one does not answer.
+    pub async fn queues(&self, service: &str) -> Result<String, String> {
+        let mut all = serde_json::Map::new();
+        for client in self.clients[service].all() {
+            let text = export(client, "/api/v1/queues").await;
+            let text = text.map_err(|error| error.to_string())?;
+            let counts: serde_json::Map<_, _> =
+                serde_json::from_str(&text).map_err(|error| error.to_string())?;
+            for (name, value) in counts {
+                let so_far = all.get(&name).and_then(serde_json::Value::as_u64);
+                let merged = match (so_far, value.as_u64()) {
+                    (Some(a), Some(b)) if name == "unacked" => (a + b).into(),
+                    (Some(a), Some(b)) => a.max(b).into(),
+                    _ => value,
+                };
+                all.insert(name, merged);
+            }
+        }
+        Ok(serde_json::Value::Object(all).to_string())
     }
 
     /// What still has to move; none when somebody does not answer.

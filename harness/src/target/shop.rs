@@ -5,7 +5,9 @@
 
 use super::child::Child;
 use super::{Distributed, Places, Replica};
+use crate::faults::FaultKind;
 use ::shop::{Addresses, Answer, Command, Embedded, EmbeddedConfig, ProviderSettings, StartError};
+use platform::broker::Routing;
 use std::path::PathBuf;
 
 /// Where a shop runs.
@@ -18,6 +20,58 @@ pub enum Place {
         /// The `crashcart` to start.
         program: PathBuf,
     },
+    /// In children, a process for each replica of each service, on PostgreSQL and RabbitMQ.
+    Distributed(Box<Distribution>),
+    /// It runs already.
+    Running(Box<RunningShop>),
+}
+
+/// How to run the shop in processes of their own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Distribution {
+    /// The `crashcart` to start.
+    pub program: PathBuf,
+    /// A PostgreSQL server, as somebody who may create databases.
+    pub postgres: Option<String>,
+    /// A RabbitMQ broker.
+    pub amqp: Option<String>,
+    /// Replicas of each service but the provider.
+    pub replicas: usize,
+    /// Which queues get which messages.
+    pub routing: Routing,
+    /// The most messages of a batch; as many as the service likes if not given.
+    pub batch_max: Option<usize>,
+}
+
+/// A shop that runs already.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunningShop {
+    /// Where its services listen.
+    pub places: Places,
+    /// Its broker, to listen on the exchange.
+    pub amqp: Option<String>,
+    /// What stands before the names on that broker.
+    pub prefix: String,
+    /// Which queues get which messages: without it the exchange is not found.
+    pub routing: Routing,
+}
+
+impl Place {
+    /// Whether a fault of this kind can be brought about there; if not, what would help.
+    ///
+    /// # Errors
+    /// Why it cannot.
+    pub fn suffers(&self, kind: FaultKind) -> Result<(), &'static str> {
+        match self {
+            Self::Here if kind.needs_child() => {
+                Err("only a shop in a child process can be killed; add --child")
+            }
+            Self::Running(_) if kind.needs_our_processes() => Err(
+                "a shop that runs already is not ours to break; only what the workload and the provider bring can happen to a --target",
+            ),
+            Self::Here | Self::Child { .. } | Self::Distributed(_) | Self::Running(_) => Ok(()),
+        }
+    }
 }
 
 /// A shop that runs.
@@ -67,14 +121,15 @@ pub enum ShopError {
 }
 
 impl Shop {
-    /// Starts the shop and returns when all services are there.
+    /// Starts a shop in this process or in a child, and returns when all services are there.
     ///
     /// # Errors
-    /// [`ShopError`], with what would help.
+    /// [`ShopError`], with what would help; [`ShopError::NotOurs`] for the other places, where there is more to do.
     pub fn start(config: &EmbeddedConfig, place: &Place) -> Result<Self, ShopError> {
         Ok(match place {
             Place::Here => Self::Embedded(Box::new(Embedded::start(config)?)),
             Place::Child { program } => Self::Child(Box::new(Child::start(config, program)?)),
+            Place::Distributed(_) | Place::Running(_) => return Err(ShopError::NotOurs),
         })
     }
 
