@@ -8,6 +8,7 @@ use harness::report::Exit;
 use harness::run::default_stories;
 use harness::selftest::SelfTestArgs;
 use harness::threshold::Threshold;
+use shop::service::ShopArgs;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -34,7 +35,16 @@ pub(crate) fn parse() -> Result<Command, ExitCode> {
         Err(said) => {
             // Nothing can be done about a terminal that cannot be written to.
             let _ = said.print();
-            Err(ExitCode::from(if said.use_stderr() { 104 } else { 0 }))
+            // A service says what it always says, whoever runs it.
+            let is_service = std::env::args()
+                .nth(1)
+                .is_some_and(|command| command == "shop");
+            let usage = if is_service {
+                shop::service::USAGE
+            } else {
+                104
+            };
+            Err(ExitCode::from(if said.use_stderr() { usage } else { 0 }))
         }
     }
 }
@@ -49,6 +59,8 @@ pub(crate) enum Command {
     Selftest(SelfTestArgs),
     /// Run the shop on this machine until Ctrl-C or SIGTERM
     Serve(ServeArgs),
+    /// Run one service of the shop, or all of them, on PostgreSQL and RabbitMQ
+    Shop(ShopArgs),
 }
 
 const RUN_HELP: &str = "\

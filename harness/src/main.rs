@@ -26,6 +26,7 @@ fn main() -> ExitCode {
         cli::Command::Check(args) => judge::check(&args),
         cli::Command::Selftest(args) => ExitCode::from(harness::selftest::command(&args)),
         cli::Command::Serve(args) => serve::serve(&args),
+        cli::Command::Shop(args) => shop::service::main(&args),
     })
 }
 

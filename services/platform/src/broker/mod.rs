@@ -3,10 +3,12 @@
 //! No order is promised beyond cause before effect, and every message may come more than once.
 
 mod embedded;
-mod rabbit;
+mod nowhere;
+pub mod rabbit;
 
 pub use embedded::{Embedded, EmbeddedSettings};
-pub use rabbit::{Queue, Rabbit, RabbitSettings, Routing};
+pub use nowhere::Nowhere;
+pub use rabbit::{Queue, Rabbit, RabbitSettings, RabbitTap, Routing};
 
 use crate::BoxFuture;
 use async_trait::async_trait;

@@ -7,4 +7,5 @@ mod consumer;
 mod dial;
 mod exports;
 mod kit;
+mod rabbit_kit;
 mod store;
