@@ -277,10 +277,10 @@ async fn a_message_given_up_waits_for_a_decision(Engine { broker, clock, .. }: E
     let dead = broker.dead_letters("a", None, 10).await.unwrap();
     let reasons: Vec<&str> = dead.iter().map(|letter| letter.reason.as_str()).collect();
     assert_eq!(reasons, ["bad", "worse"]);
-    assert_eq!((&*dead[0].message, dead[0].attempts), (&one, 1));
+    assert_eq!((dead[0].message(), dead[0].attempts), (Some(&one), 1));
     assert!(dead[0].at_us <= clock.now_us());
     let second = broker.dead_letters("a", Some(one.id), 1).await.unwrap();
-    assert_eq!(*second[0].message, three);
+    assert_eq!(second[0].message(), Some(&three));
     assert!(broker.dead_letters("b", None, 10).await.unwrap().is_empty());
 
     assert!(broker.replay("a", one.id).await.unwrap());

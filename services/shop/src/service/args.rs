@@ -97,9 +97,9 @@ pub(super) struct ServiceArgs {
         default_value = "fanout"
     )]
     pub(super) routing: String,
-    /// Where to listen; port 0 is any that is free. `all` takes this port for orders and the next three for products,
-    /// payments and provider [default: 127.0.0.1 and port 8001 for orders and all, 8002 for products, 8003 for
-    /// payments, 8004 for provider]
+    /// Where to listen; port 0 is any that is free. `all` takes this port for orders, and the next three for
+    /// products, payments and provider [default: 127.0.0.1:8001 for orders and all, :8002 for products, :8003 for
+    /// payments, :8004 for provider]
     #[arg(long, value_name = "ADDR", env = "SHOP_LISTEN")]
     pub(super) listen: Option<String>,
     /// Where payments finds the provider [default: http://127.0.0.1:8004; with `all` its own]

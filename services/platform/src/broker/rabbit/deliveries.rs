@@ -7,7 +7,7 @@ use super::envelope::{self, Outgoing};
 use super::link::Link;
 use super::{BrokerError, Rabbit, Result, publisher, topology};
 use crate::Clock;
-use crate::broker::{Deliveries, Delivery};
+use crate::broker::{DeadBody, Deliveries, Delivery};
 use async_trait::async_trait;
 use contract::Message;
 use futures_util::{FutureExt, Stream};
@@ -190,16 +190,13 @@ impl Subscription {
     /// A message of ours becomes a delivery; anything else is given up as it is, and the others pass.
     async fn read(&self, raw: lapin::message::Delivery) -> Result<Option<Delivery>> {
         let (tag, attempts) = (raw.delivery_tag, envelope::attempts(&raw));
-        match envelope::message(&raw.data) {
-            Ok(message) => {
-                let message = Arc::new(message);
-                Ok(Some(Delivery {
-                    tag,
-                    message,
-                    redelivered: raw.redelivered || attempts > 0,
-                    attempts,
-                }))
-            }
+        match DeadBody::read(&raw.data) {
+            Ok(message) => Ok(Some(Delivery {
+                tag,
+                message,
+                redelivered: raw.redelivered || attempts > 0,
+                attempts,
+            })),
             Err(reason) => {
                 tracing::error!(
                     reason,

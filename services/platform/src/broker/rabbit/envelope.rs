@@ -123,13 +123,6 @@ pub(super) fn marked(
     marked
 }
 
-/// The message in `delivery`, or why there is none.
-pub(super) fn message(body: &[u8]) -> Result<Message, String> {
-    let text =
-        std::str::from_utf8(body).map_err(|error| format!("the body is not text: {error}"))?;
-    Message::from_json(text).map_err(|error| error.to_string())
-}
-
 pub(super) fn attempts(delivery: &Delivery) -> u32 {
     let attempts = number(delivery, ATTEMPTS).unwrap_or(0);
     u32::try_from(attempts).unwrap_or(u32::MAX)

@@ -119,6 +119,11 @@ impl Line {
         }
     }
 
+    /// A connection of its own for something short, with nothing declared on it.
+    pub(super) async fn another(&self, purpose: &str) -> Result<Link> {
+        Link::connect(&self.settings, &self.address, purpose).await
+    }
+
     fn usable(&self) -> Result<Option<Arc<Link>>> {
         let mut state = self.state();
         if let Some(link) = &state.link {
@@ -251,6 +256,12 @@ impl Link {
     /// Whether the server takes no messages for want of memory or disk space.
     pub(super) fn is_blocked(&self) -> bool {
         self.connection.status().blocked()
+    }
+
+    /// Ends the connection in good order.
+    pub(super) async fn close(&self) -> Result<()> {
+        self.ask("close", self.connection.close(200, "OK".into()))
+            .await
     }
 
     /// Ends the connection without asking anybody.
