@@ -10,6 +10,7 @@ macro_rules! say {
 
 mod cli;
 mod judge;
+mod place;
 mod serve;
 
 use harness::report::Exit;

@@ -90,7 +90,11 @@ impl Drop for Lease {
         });
         let left = match given.join() {
             Ok(Ok(left)) => left,
-            Ok(Err(error)) => vec![format!("{} and {}…: {error}", databases.join(", "), self.prefix)],
+            Ok(Err(error)) => vec![format!(
+                "{} and {}…: {error}",
+                databases.join(", "),
+                self.prefix
+            )],
             Err(_) => vec![format!("{} and {}…", databases.join(", "), self.prefix)],
         };
         for what in left {

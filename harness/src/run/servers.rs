@@ -39,9 +39,15 @@ impl Servers {
         dropped.map_err(|error| error.to_string())
     }
 
-    /// Takes away every name on the broker that a shop with this prefix has made.
+    /// Takes away every name on the broker that a shop with this prefix has made, and who listened there.
     pub(super) async fn delete_all(&self, prefix: &str, routing: Routing) -> Result<(), String> {
-        let settings = rabbit(&self.amqp, prefix, routing);
+        let mut settings = rabbit(&self.amqp, prefix, routing);
+        let queues = shop::QUEUES.into_iter().chain([super::tap::NAME]);
+        let queue = |service| Queue {
+            service,
+            hears: Vec::new(),
+        };
+        settings.queues = queues.map(queue).collect();
         let deleted = platform::broker::rabbit::admin::delete_all(&settings).await;
         deleted.map_err(|error| error.to_string())
     }
@@ -52,7 +58,7 @@ impl Servers {
         let asked = async {
             let tx = Postgres::new(settings).ok()?.read().await.ok()?;
             let rows = tx.query("select current_setting('server_version')", &[]);
-            rows.await.ok()?.first()?.text(0).ok().map(str::to_owned)
+            rows.await.ok()?.first()?.get::<String>(0).ok()
         };
         tokio::time::timeout(PATIENCE, asked).await.ok()?
     }
@@ -63,16 +69,12 @@ impl Servers {
     }
 }
 
-/// How the names of a shop on a broker are found.
+/// Where the exchange of a shop is; its queues are no business of ours.
 pub(super) fn rabbit(amqp: &str, prefix: &str, routing: Routing) -> RabbitSettings {
-    let queue = |service| Queue {
-        service,
-        hears: Vec::new(),
-    };
     RabbitSettings {
         prefix: prefix.to_owned(),
         routing,
-        ..RabbitSettings::new(amqp, APPLICATION, shop::QUEUES.map(queue).to_vec())
+        ..RabbitSettings::new(amqp, APPLICATION, Vec::new())
     }
 }
 
@@ -95,7 +97,10 @@ pub(super) async fn rabbitmq_version(amqp: &str) -> Option<String> {
 /// The field `version` among the properties of a server: a short name, `S`, a length, the text.
 fn version_in(start: &[u8]) -> Option<String> {
     let name = b"\x07versionS";
-    let at = start.windows(name.len()).position(|window| window == name)? + name.len();
+    let at = start
+        .windows(name.len())
+        .position(|window| window == name)?
+        + name.len();
     let length = start.get(at..at + 4)?;
     let length = u32::from_be_bytes([length[0], length[1], length[2], length[3]]);
     let text = start.get(at + 4..)?.get(..usize::try_from(length).ok()?)?;
@@ -116,12 +121,13 @@ pub(super) fn host_of(url: &str, scheme: &str, usual_port: u16) -> Option<(Strin
     its.starts_with(scheme).then(|| (name.to_owned(), port))
 }
 
-/// A URL without its password.
-pub(super) fn veiled(url: &str) -> String {
+/// A URL without its password, to be shown and written down. That of `guest` is no secret.
+pub fn veiled(url: &str) -> String {
     let veiled = url.split_once("://").and_then(|(scheme, rest)| {
         let (user, host) = rest.split_once('@')?;
-        let (name, _) = user.split_once(':')?;
-        Some(format!("{scheme}://{name}:…@{host}"))
+        let (name, password) = user.split_once(':')?;
+        let is_secret = (name, password) != ("guest", "guest");
+        is_secret.then(|| format!("{scheme}://{name}:…@{host}"))
     });
     veiled.unwrap_or_else(|| url.to_owned())
 }

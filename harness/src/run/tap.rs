@@ -12,6 +12,8 @@ use std::time::{Duration, Instant};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+/// The name of the tap of a shop that is ours alone.
+pub(super) const NAME: &str = "tap";
 /// The most messages that are taken at a time.
 const MESSAGES: usize = 512;
 /// When nothing has come for so long, nothing more will.
@@ -25,7 +27,7 @@ const LOOK: Duration = Duration::from_millis(100);
 pub(super) struct Listening {
     heard: Arc<AtomicU64>,
     stop: watch::Sender<bool>,
-    task: JoinHandle<(RabbitTap, Result<Recorded, RecordingError>)>,
+    task: JoinHandle<(RabbitTap, Result<Recorded, String>)>,
 }
 
 impl Listening {
@@ -41,6 +43,15 @@ impl Listening {
         let (stop, stopped) = watch::channel(false);
         let task = tokio::spawn(listen(tap, file, Arc::clone(&heard), stopped));
         Ok(Self { heard, stop, task })
+    }
+
+    /// Waits until something has come. False: nothing does.
+    pub(super) async fn hears(&self) -> bool {
+        let began = Instant::now();
+        while self.heard() == 0 && began.elapsed() < COMES_WITHIN {
+            tokio::time::sleep(LOOK).await;
+        }
+        self.heard() > 0
     }
 
     /// Waits until nothing comes any more.
@@ -67,7 +78,7 @@ impl Listening {
         if let Err(error) = tap.delete().await {
             eprintln!("crashcart: the queue of the tap could not be removed: {error}");
         }
-        file.map_err(|error| error.to_string())
+        file
     }
 
     fn heard(&self) -> u64 {
@@ -80,7 +91,7 @@ async fn listen(
     mut file: Recorded,
     heard: Arc<AtomicU64>,
     mut stopped: watch::Receiver<bool>,
-) -> (RabbitTap, Result<Recorded, RecordingError>) {
+) -> (RabbitTap, Result<Recorded, String>) {
     let mut seq = 0_u64;
     loop {
         let messages = tokio::select! {
@@ -89,10 +100,14 @@ async fn listen(
             _ = stopped.wait_for(|stopped| *stopped) => return (tap, Ok(file)),
             messages = tap.next(MESSAGES) => messages,
         };
+        let messages = match messages {
+            Ok(messages) => messages,
+            Err(error) => return (tap, Err(error.to_string())),
+        };
         for message in messages {
             seq += 1;
             if let Err(error) = file.line(line(seq, &message).as_bytes()) {
-                return (tap, Err(error));
+                return (tap, Err(error.to_string()));
             }
         }
         heard.store(seq, Ordering::Relaxed);
@@ -104,10 +119,7 @@ fn line(seq: u64, message: &str) -> String {
 }
 
 /// Writes the source again with what is ours only; places are counted anew.
-pub(super) fn keep_ours(
-    recorder: &mut Recorder,
-    ours: &mut Ours,
-) -> Result<(), RecordingError> {
+pub(super) fn keep_ours(recorder: &mut Recorder, ours: &mut Ours) -> Result<(), RecordingError> {
     let whole = recorder.dir().join(Source::Tap.file());
     let part = whole.with_extension("part");
     let failed = |path: &Path, source| RecordingError::File {
@@ -120,7 +132,9 @@ pub(super) fn keep_ours(
     let mut seq = 0;
     for text in read.lines() {
         let text = text.map_err(|error| failed(&part, error))?;
-        let message = text.split_once(r#""message":"#).map_or("", |(_, rest)| rest);
+        let message = text
+            .split_once(r#""message":"#)
+            .map_or("", |(_, rest)| rest);
         let message = message.strip_suffix('}').unwrap_or(message);
         if ours.is_ours(Source::Tap, message) {
             seq += 1;

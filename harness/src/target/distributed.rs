@@ -289,6 +289,11 @@ impl Replica {
             .args(&config.args)
             .args(["--listen", &address.to_string()])
             .env("RUST_LOG", &config.log_filter);
+        // What is set for other services that are started here is not meant for these.
+        let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+        for name in names.filter(|name| name.starts_with("SHOP_")) {
+            command.env_remove(name);
+        }
         let process = Process::spawn(&mut command)?;
         Ok(Self {
             service,
@@ -378,6 +383,8 @@ fn replica(
         add("--amqp", urls.amqp.clone());
     }
     add("--prefix", config.prefix.clone());
+    // Sooner than we lose patience: it knows better what is missing.
+    add("--start-timeout", "40s".to_owned());
     let routing = match config.routing {
         Routing::Fanout => "fanout",
         Routing::Topic => "topic",

@@ -109,25 +109,8 @@ impl Target {
         collect(plan, history, read).await
     }
 
-    /// Waits until every replica of every service is ready.
-    ///
-    /// # Errors
-    /// Which is not within `patience`, and what it said last.
-    pub async fn ready(&self, patience: Duration) -> Result<(), String> {
-        let began = Instant::now();
-        loop {
-            let Some(why) = self.not_ready().await else {
-                return Ok(());
-            };
-            if began.elapsed() > patience {
-                return Err(format!("not ready within {patience:?}: {why}"));
-            }
-            tokio::time::sleep(LOOK).await;
-        }
-    }
-
-    /// The first replica that is not ready, and what it says.
-    async fn not_ready(&self) -> Option<String> {
+    /// The first replica that is not ready, and what it says; none when all are.
+    pub async fn not_ready(&self) -> Option<String> {
         for (service, replicas) in &self.clients {
             for client in replicas.all() {
                 let asked = client.send(Call::get("/ready"));
