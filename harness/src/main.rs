@@ -11,6 +11,7 @@ macro_rules! say {
 mod cli;
 mod dead;
 mod judge;
+mod place;
 mod serve;
 
 use harness::report::Exit;
