@@ -3,9 +3,11 @@
 //! No order is promised beyond cause before effect, and every message may come more than once.
 
 mod embedded;
+mod nowhere;
 pub mod rabbit;
 
 pub use embedded::{Embedded, EmbeddedSettings};
+pub use nowhere::Nowhere;
 pub use rabbit::{Queue, Rabbit, RabbitSettings, RabbitTap, Routing};
 
 use crate::BoxFuture;
