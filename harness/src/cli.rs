@@ -144,6 +144,9 @@ pub(crate) struct RunArgs {
     /// A shop that runs already: orders=URL,products=URL,payments=URL,provider=URL; a name twice for two replicas
     #[arg(long, value_name = "LIST", value_parser = target)]
     pub(crate) target: Vec<Target>,
+    /// How long a distributed shop, or a --target, may take until all its services are ready
+    #[arg(long, value_name = "TIME", value_parser = duration, default_value = "60s")]
+    pub(crate) ready: Duration,
     /// What stands before the names of a --target on its broker [default: nothing]
     #[arg(long, value_name = "NAME")]
     pub(crate) prefix: Option<String>,
