@@ -1,5 +1,6 @@
 //! The command line: what can be asked for, and what the answers mean.
 
+use crate::place::{Engine, RoutingFlag, Target, target};
 use clap::{Args, Parser, Subcommand};
 use contract::Bug;
 use harness::faults::FaultKind;
@@ -8,6 +9,7 @@ use harness::report::Exit;
 use harness::run::default_stories;
 use harness::selftest::SelfTestArgs;
 use harness::threshold::Threshold;
+use shop::service::ShopArgs;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -34,7 +36,16 @@ pub(crate) fn parse() -> Result<Command, ExitCode> {
         Err(said) => {
             // Nothing can be done about a terminal that cannot be written to.
             let _ = said.print();
-            Err(ExitCode::from(if said.use_stderr() { 104 } else { 0 }))
+            // A service says what it always says, whoever runs it.
+            let is_service = std::env::args()
+                .nth(1)
+                .is_some_and(|command| command == "shop");
+            let usage = if is_service {
+                shop::service::USAGE
+            } else {
+                104
+            };
+            Err(ExitCode::from(if said.use_stderr() { usage } else { 0 }))
         }
     }
 }
@@ -49,6 +60,8 @@ pub(crate) enum Command {
     Selftest(SelfTestArgs),
     /// Run the shop on this machine until Ctrl-C or SIGTERM
     Serve(ServeArgs),
+    /// Run one service of the shop, or all of them, on PostgreSQL and RabbitMQ
+    Shop(ShopArgs),
 }
 
 const RUN_HELP: &str = "\
@@ -61,13 +74,16 @@ Faults:
   at the provider   provider-timeouts provider-slow
   of messages       duplicates delays reorder
   of databases      store-errors store-slow
-  of processes      crash, and kill (needs --child)
+  of processes      crash, and kill (needs --child or --engine distributed)
 
 Examples:
   crashcart run                                   everything, about 20 seconds
   crashcart run --faults none -r 500 --threshold 'accept p(99)<10ms'
   crashcart run --faults crash,crash,duplicates -d 30s
   crashcart run --child --data shop               the shop in a process of its own, killed
+  crashcart run --engine distributed --replicas 2 the shop as processes on PostgreSQL and RabbitMQ
+  crashcart run --target orders=http://h:8001,products=http://h:8002,payments=http://h:8003,provider=http://h:8004
+                                                  a shop that runs already; --amqp to listen on its exchange
   crashcart run --orders mine.csv --stories none  your orders: date,customer,quantity,amount_cents
   crashcart check runs/latest                     the same verdict again, from the files alone";
 
@@ -98,6 +114,36 @@ pub(crate) struct RunArgs {
     /// Run the shop in a process of its own, which can be killed
     #[arg(long)]
     pub(crate) child: bool,
+    /// What the shop runs on: embedded, or distributed, which is PostgreSQL, RabbitMQ and many processes
+    #[arg(
+        long,
+        value_enum,
+        value_name = "ENGINE",
+        default_value = "embedded",
+        hide_possible_values = true
+    )]
+    pub(crate) engine: Engine,
+    /// A PostgreSQL server whose user may create databases [default: the one on this machine]
+    #[arg(long, value_name = "URL")]
+    pub(crate) postgres: Option<String>,
+    /// A RabbitMQ broker [default: the one on this machine]; of a --target, to listen on its exchange
+    #[arg(long, value_name = "URL")]
+    pub(crate) amqp: Option<String>,
+    /// Processes of each service, 1 to 8 [default: 1]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=8))]
+    pub(crate) replicas: Option<u8>,
+    /// `fanout` puts every message into every queue, `topic` only into those that want it [default: fanout]
+    #[arg(long, value_enum, value_name = "HOW", hide_possible_values = true)]
+    pub(crate) routing: Option<RoutingFlag>,
+    /// Messages applied in one transaction, at most [default: as many as the service likes]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub(crate) batch_max: Option<u16>,
+    /// A shop that runs already: orders=URL,products=URL,payments=URL,provider=URL; a name twice for two replicas
+    #[arg(long, value_name = "LIST", value_parser = target)]
+    pub(crate) target: Vec<Target>,
+    /// What stands before the names of a --target on its broker [default: nothing]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) prefix: Option<String>,
     /// How much of what the real orders need is in stock, in percent
     #[arg(long, value_name = "PERCENT", default_value = "100", value_parser = clap::value_parser!(u32).range(0..=1000))]
     pub(crate) stock: u32,

@@ -10,6 +10,7 @@ macro_rules! say {
 
 mod cli;
 mod judge;
+mod place;
 mod serve;
 
 use harness::report::Exit;
@@ -26,6 +27,7 @@ fn main() -> ExitCode {
         cli::Command::Check(args) => judge::check(&args),
         cli::Command::Selftest(args) => ExitCode::from(harness::selftest::command(&args)),
         cli::Command::Serve(args) => serve::serve(&args),
+        cli::Command::Shop(args) => shop::service::main(&args),
     })
 }
 

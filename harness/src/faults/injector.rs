@@ -38,13 +38,10 @@ enum Cure {
 impl Injector {
     /// For this shop, under a load that begins at `began_us`, microseconds since 1970.
     pub fn new(shop: Arc<Mutex<Shop>>, began_us: i64) -> Self {
-        let addresses = shop
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .addresses();
+        let places = shop.lock().unwrap_or_else(PoisonError::into_inner).places();
         Self {
             shop,
-            watch: Watch::new(&addresses),
+            watch: Watch::new(&places),
             began_us,
         }
     }

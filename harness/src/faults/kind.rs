@@ -109,6 +109,11 @@ impl FaultKind {
         matches!(self, Self::Kill)
     }
 
+    /// Whether it is done to processes that must be ours; the others come from the workload and the provider.
+    pub fn needs_our_processes(self) -> bool {
+        !matches!(self.act(), Act::Workload | Act::Provider(_))
+    }
+
     /// Whether only the evidence of the whole run can tell that it happened.
     pub const fn is_seen_in_evidence(self) -> bool {
         matches!(

@@ -3,9 +3,9 @@
 use super::FaultKind;
 use crate::client::{Call, Client};
 use crate::now_us;
-use crate::target::Metrics;
+use crate::target::{Clients, Metrics, Places};
 use hyper::StatusCode;
-use shop::{Addresses, Fired, State};
+use shop::{Fired, State};
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
@@ -20,7 +20,7 @@ const IDLE: Duration = Duration::from_secs(1);
 
 /// The services as somebody sees them who only looks.
 #[derive(Clone)]
-pub(super) struct Watch(BTreeMap<&'static str, Client>);
+pub(super) struct Watch(BTreeMap<&'static str, Clients>);
 
 /// What there was to see at one moment.
 pub(super) struct Sight {
@@ -30,13 +30,13 @@ pub(super) struct Sight {
 }
 
 impl Watch {
-    pub(super) fn new(addresses: &Addresses) -> Self {
-        let client = |(name, address)| (name, Client::new(address, PATIENCE));
-        Self(addresses.all().map(client).into())
+    pub(super) fn new(places: &Places) -> Self {
+        Self(places.clients(PATIENCE))
     }
 
+    /// The first replica of a service.
     pub(super) fn client(&self, service: &str) -> Option<&Client> {
-        self.0.get(service)
+        self.0.get(service).map(Clients::first)
     }
 
     /// What there is to see of a fault of `kind` in `service`, now.
@@ -51,8 +51,8 @@ impl Watch {
             FaultKind::ProviderSlow => Some("orders"),
             _ => service,
         };
-        let metrics = match teller.and_then(|service| self.client(service)) {
-            Some(client) => Metrics::read(client).await,
+        let metrics = match teller.and_then(|service| self.0.get(service)) {
+            Some(replicas) => Metrics::read_all(replicas).await,
             None => None,
         };
         Sight {
@@ -69,7 +69,7 @@ impl Watch {
         let (mut base, mut idle) = (None::<u64>, None);
         while began.elapsed() < RECOVERY_MAX {
             let now_us = now_us();
-            let orders = Metrics::read(self.client("orders")?).await;
+            let orders = Metrics::read_all(self.0.get("orders")?).await;
             let settled = orders.as_ref().map(|orders| total(orders, SETTLED));
             // A service that starts again counts from the beginning.
             base = [base, settled].into_iter().flatten().min();
@@ -77,7 +77,7 @@ impl Watch {
                 if settled > base {
                     return Some(now_us);
                 }
-                let open = orders.as_ref().map(|orders| total(orders, OPEN));
+                let open = orders.as_ref().map(|orders| orders.most(OPEN).unwrap_or(0));
                 let (since, since_us) = *idle.get_or_insert((Instant::now(), now_us));
                 if open != Some(0) {
                     idle = None;
@@ -93,7 +93,7 @@ impl Watch {
     }
 
     async fn all_ready(&self) -> bool {
-        for client in self.0.values() {
+        for client in self.0.values().flat_map(Clients::all) {
             let answer = client.send(Call::get("/ready")).await;
             if !matches!(answer, Ok((StatusCode::OK, _))) {
                 return false;

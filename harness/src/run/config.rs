@@ -67,10 +67,8 @@ pub fn default_stories() -> BTreeSet<Story> {
 
 /// Everything that can go wrong where the shop runs, with the stories that bring it.
 pub fn default_faults(stories: &BTreeSet<Story>, place: &Place) -> Vec<FaultKind> {
-    let is_child = matches!(place, Place::Child { .. });
     let possible = |kind: &FaultKind| {
-        (is_child || !kind.needs_child())
-            && story(*kind).is_none_or(|story| stories.contains(&story))
+        place.suffers(*kind).is_ok() && story(*kind).is_none_or(|story| stories.contains(&story))
     };
     FaultKind::ALL.into_iter().filter(possible).collect()
 }
@@ -99,11 +97,8 @@ impl RunConfig {
             return Err(RunError::Config(what));
         }
         for kind in self.faults.iter().flatten() {
-            if kind.needs_child() && self.place == Place::Here {
-                let what = format!(
-                    "--faults {kind}: only a shop in a child process can be killed; add --child"
-                );
-                return Err(RunError::Config(what));
+            if let Err(why) = self.place.suffers(*kind) {
+                return Err(RunError::Config(format!("--faults {kind}: {why}")));
             }
             if let Some(story) = story(*kind).filter(|story| !self.stories.contains(story)) {
                 let name = story.as_str();

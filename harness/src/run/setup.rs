@@ -76,13 +76,18 @@ pub(super) fn plan(
     }
 }
 
+/// The amounts that the provider is to decline.
+pub(super) fn declined() -> Vec<Cents> {
+    Cents::try_from(DECLINED_CENTS).into_iter().collect()
+}
+
 /// The shop of a run.
 pub(super) fn shop(config: &RunConfig, data: PathBuf) -> EmbeddedConfig {
     EmbeddedConfig {
         data,
         synchronous: Synchronous::Normal,
         provider: ProviderSettings {
-            decline_amounts_cents: Cents::try_from(DECLINED_CENTS).into_iter().collect(),
+            decline_amounts_cents: declined(),
             ..ProviderSettings::default()
         },
         settings: Settings::default(),

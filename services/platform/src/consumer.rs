@@ -4,7 +4,7 @@
 //! batch that fails is rolled back and run again one message at a time, so that only the guilty message pays.
 
 use crate::broker::{Deliveries, Delivery};
-use crate::committer::CONFLICTS_MAX;
+use crate::committer::{CONFLICTS_MAX, GROUP_CONFLICTS_MAX};
 use crate::said::conclude;
 use crate::service::{Heard, Service};
 use crate::store::Tx;
@@ -78,7 +78,7 @@ async fn consume_once(
     }
     if !wanted.is_empty() {
         ctx.metrics().batch.observe(metrics::size(wanted.len()));
-        if let Err(error) = apply(ctx, service, &wanted).await {
+        if let Err(error) = apply_together(ctx, service, &wanted).await {
             if planted!(ctx, Bug::AckWhatFailed) {
                 return Ok(deliveries.ack(last).await?);
             }
@@ -118,6 +118,24 @@ fn hear(service: &dyn Service, message: &Message) -> Result<Option<Heard>> {
         time_us: message.time_us,
         trace,
     }))
+}
+
+/// Applies a batch. Who was only in the way of another replica is run again at once, as a batch.
+async fn apply_together(
+    ctx: &Context,
+    service: &dyn Service,
+    batch: &[(Delivery, Heard)],
+) -> Result<()> {
+    let mut conflicts = 0;
+    loop {
+        match apply(ctx, service, batch).await {
+            Err(error) if error.is_conflict() && conflicts < GROUP_CONFLICTS_MAX => {
+                conflicts += 1;
+                tracing::debug!(%error, messages = batch.len(), "in conflict, the batch again");
+            }
+            other => return other,
+        }
+    }
 }
 
 async fn apply_alone(ctx: &Context, service: &dyn Service, one: &(Delivery, Heard)) -> Result<()> {

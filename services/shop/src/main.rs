@@ -1,5 +1,7 @@
 //! `shop`: one service of the shop, or all of them, on PostgreSQL and RabbitMQ.
 
-fn main() {
-    std::process::exit(64);
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    shop::service::parse().map_or_else(|code| code, |args| shop::service::main(&args))
 }
