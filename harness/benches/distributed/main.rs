@@ -109,14 +109,15 @@ async fn shop(engines: &Engines, shape: Shape, orders: u64, old: u64) -> f64 {
         routing: shape.routing,
         batch_max: shape.batch_max,
         log_filter: "warn".to_owned(),
+        starts_within: Duration::from_secs(60),
         planted: None,
     };
     let started = tokio::task::spawn_blocking(|| Distributed::start(config, &AtomicBool::new(false)));
     let shop = started.await.expect("a start").expect("the shop starts");
-    let target = Target::new(shop.places());
+    let target = Target::new(&shop.places());
     let doors = Doors {
-        orders: target.clients("orders"),
-        products: target.clients("products"),
+        orders: target.clients("orders").clone(),
+        products: target.clients("products").clone(),
     };
     closed(&doors, orders / 10, &format!("{} warm", shape.name)).await;
     let empty = measured(engines, &shop, &doors, (shape.name, orders)).await;
