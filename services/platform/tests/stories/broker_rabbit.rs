@@ -4,7 +4,7 @@ use crate::kit::{message, messages, number};
 use crate::proxy::Proxy;
 use crate::rabbit_kit::{Shop, TAP, shop};
 use contract::{EventType, Message};
-use lapin::options::{BasicPublishOptions, QueueDeclareOptions};
+use lapin::options::{BasicPublishOptions, ConfirmSelectOptions, QueueDeclareOptions};
 use lapin::types::FieldTable;
 use lapin::{BasicProperties, Connection, ConnectionProperties};
 use platform::broker::rabbit::admin;
@@ -104,13 +104,14 @@ async fn what_is_no_message_is_given_up_as_it_is_and_the_others_pass() {
     let broker = rabbit(&shop);
     broker.publish(&messages(1..=1)).await.unwrap();
     let stranger = stranger(&shop).await;
+    let confirms = ConfirmSelectOptions::default();
+    stranger.confirm_select(confirms).await.unwrap();
     let queue = format!("{}a", shop.settings().prefix);
     for body in [&b"gibberish"[..], b"{\"specversion\":\"1.0\"}", b"\xff"] {
         let (options, properties) = (BasicPublishOptions::default(), BasicProperties::default());
-        stranger
-            .basic_publish("".into(), queue.as_str().into(), options, body, properties)
-            .await
-            .unwrap();
+        let key = queue.as_str().into();
+        let published = stranger.basic_publish("".into(), key, options, body, properties);
+        published.await.unwrap().await.unwrap();
     }
     broker.publish(&messages(2..=2)).await.unwrap();
     let mut deliveries = broker.subscribe("a").await.unwrap();
@@ -129,16 +130,17 @@ async fn what_is_no_message_is_given_up_as_it_is_and_the_others_pass() {
     assert!(dead.iter().all(|letter| letter.message().is_none()));
     assert!(broker.discard("a", dead[0].id).await.unwrap());
     assert!(broker.replay("a", dead[1].id).await.unwrap());
-    until_ok(async || {
-        // It is given up once more as soon as the consumer looks.
-        let waiting = tokio::time::timeout(Duration::from_millis(20), deliveries.next(1));
-        assert!(waiting.await.is_err(), "there is nothing to deliver");
-        match broker.depth("a").await?.dead {
-            2 => Ok(()),
-            _ => Err(BrokerError::Unavailable("not yet".to_owned())),
-        }
-    })
-    .await;
+    // It is given up once more as soon as the consumer looks.
+    let nothing = async { panic!("{:?}", deliveries.next(1).await) };
+    let given_up = until_ok(async || match broker.depth("a").await?.dead {
+        2 => Ok(()),
+        _ => Err(BrokerError::Unavailable("not yet".to_owned())),
+    });
+    tokio::select! {
+        biased;
+        () = nothing => {}
+        () = given_up => {}
+    }
 }
 
 #[tokio::test]
@@ -202,6 +204,41 @@ async fn with_topic_routing_a_queue_gets_what_its_service_hears() {
     let parsed = tapped.iter().map(|json| Message::from_json(json).unwrap());
     assert_eq!(parsed.collect::<Vec<_>>(), batch);
     tap.delete().await.unwrap();
+}
+
+#[tokio::test]
+async fn what_a_service_does_not_hear_is_done_without_it() {
+    let Some(shop) = shop("unheard") else { return };
+    let broker = rabbit(&shop);
+    let unheard = |range: std::ops::RangeInclusive<u64>| range.map(created).collect::<Vec<_>>();
+    broker.publish(&unheard(1..=300)).await.unwrap();
+    broker.publish(&messages(301..=302)).await.unwrap();
+    broker.publish(&unheard(303..=310)).await.unwrap();
+    let mut deliveries = broker.subscribe("a").await.unwrap();
+    let mut heard = Vec::new();
+    while heard.len() < 2 {
+        heard.extend(deliveries.next(100).await.unwrap());
+    }
+    let numbers: Vec<u64> = heard.iter().map(|one| number(&one.message)).collect();
+    assert_eq!(numbers, [301, 302]);
+    deliveries
+        .retry(heard[0].tag, Duration::ZERO, "not yet")
+        .await
+        .unwrap();
+    deliveries.ack(heard[1].tag).await.unwrap();
+    // The one that was put off comes back, and what was never heard does not.
+    let again = deliveries.next(100).await.unwrap();
+    assert_eq!((number(&again[0].message), again[0].attempts), (301, 1));
+    deliveries.ack(again[0].tag).await.unwrap();
+    drop(deliveries);
+    let mut deliveries = broker.subscribe("a").await.unwrap();
+    let waiting = tokio::time::timeout(Duration::from_millis(100), deliveries.next(1));
+    assert!(waiting.await.is_err(), "nothing is left");
+    until_ok(async || match broker.depth("a").await? {
+        depth if depth == platform::broker::Depth::default() => Ok(()),
+        _ => Err(BrokerError::Unavailable("not yet".to_owned())),
+    })
+    .await;
 }
 
 #[tokio::test]
