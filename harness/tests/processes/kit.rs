@@ -4,6 +4,7 @@ use bytes::Bytes;
 use futures_util::FutureExt;
 use futures_util::future::join_all;
 use harness::client::{Call, Client};
+use hyper::Method;
 use platform::broker::rabbit::admin::delete_all;
 use platform::broker::{Queue, RabbitSettings};
 use platform::engines::Engines;
@@ -241,6 +242,19 @@ impl Service {
         Some((status.as_u16(), json))
     }
 
+    /// Makes the provider behave like this.
+    pub async fn behave(&self, settings: &Value) {
+        let call = Call {
+            method: Method::PUT,
+            path: "/api/v1/settings",
+            body: Some(Bytes::from(settings.to_string())),
+            key: None,
+            ndjson: false,
+        };
+        let (status, _) = self.client.send(call).await.expect("an answer");
+        assert_eq!(status, 200);
+    }
+
     /// The id of a new product of five dollars.
     pub async fn product(&self, stock: u32) -> String {
         let product = json!({"name": "a record", "priceCents": 500, "stock": stock});
@@ -274,6 +288,17 @@ impl Service {
         let text = String::from_utf8(body.to_vec()).expect("text");
         let line = text.lines().find_map(|line| line.strip_prefix(name));
         line.expect("the metric").trim().to_owned()
+    }
+
+    /// Waits until a metric has this value.
+    pub async fn until_metric_is(&self, name: &str, value: &str) {
+        let asked = async {
+            while self.metric(name).await != value {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        let asked = tokio::time::timeout(PATIENCE, asked).await;
+        asked.unwrap_or_else(|_| panic!("{name}never was {value}"));
     }
 
     /// Waits until `/ready` answers `status`; its body.

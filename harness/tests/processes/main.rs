@@ -3,6 +3,7 @@
 mod kit;
 mod line;
 
+use futures_util::future::{join, join_all};
 use kit::{Starting, authority, orders, tell};
 use line::Line;
 use serde_json::json;
@@ -71,6 +72,67 @@ async fn two_of_each_start_together_and_settle_what_the_other_accepted() {
 }
 
 #[tokio::test]
+async fn a_payment_that_is_asked_for_many_times_at_once_is_charged_once_with_one_answer() {
+    let name = "a_payment_that_is_asked_for_many_times_at_once_is_charged_once_with_one_answer";
+    tell(name, |place| async move {
+        let providers = [(); 2].map(|()| place.start("provider", &[]));
+        for provider in &providers {
+            provider
+                .behave(&json!({"declineRate": 0.5, "latencyMsP50": 0}))
+                .await;
+        }
+        for n in 0..8 {
+            let charge = json!({
+                "paymentId": format!("01890000-0000-7000-8000-00000000000{n}"),
+                "orderId": "01890000-0000-7000-8000-000000000010",
+                "amountCents": 500,
+            });
+            let ask = |k: usize| providers[k % 2].post("/api/v1/charges", "a-key", &charge);
+            let answers = join_all((0..40).map(ask)).await;
+            let first = answers[0].clone().expect("an answer");
+            assert_eq!(first.0, 200, "{first:?}");
+            assert!(answers.iter().all(|answer| answer.as_ref() == Some(&first)));
+        }
+        let (_, charges) = providers[0].get("/api/v1/charges").await;
+        assert_eq!(charges["items"].as_array().map(Vec::len), Some(8));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_answer_that_is_lost_leaves_the_payment_open_until_asked_again_and_is_charged_once() {
+    let name =
+        "an_answer_that_is_lost_leaves_the_payment_open_until_asked_again_and_is_charged_once";
+    tell(name, |place| async move {
+        let [orders, products, _payments, provider] = place.start_all();
+        provider.behave(&json!({"lostAnswerRate": 1})).await;
+        let product = products.product(1).await;
+        let order = orders.order(&product, "a-key").await.expect("accepted");
+        // The charge is made, and nobody but the provider knows.
+        loop {
+            let (_, charges) = provider.get("/api/v1/charges").await;
+            if charges["items"]
+                .as_array()
+                .is_some_and(|items| !items.is_empty())
+            {
+                break;
+            }
+        }
+        let (_, open) = orders.get(&format!("/api/v1/orders/{order}")).await;
+        assert_eq!(open["status"], json!("created"));
+        provider.behave(&json!({})).await;
+        assert_eq!(orders.settled(&order).await, "finished");
+        let (_, charges) = provider.get("/api/v1/charges").await;
+        assert_eq!(charges["items"].as_array().map(Vec::len), Some(1));
+        // What nobody waits for any more is let go.
+        provider
+            .until_metric_is("http_server_active_requests ", "1")
+            .await;
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_service_that_is_told_to_stop_keeps_what_it_accepted_and_ends_with_0() {
     let name = "a_service_that_is_told_to_stop_keeps_what_it_accepted_and_ends_with_0";
     tell(name, |place| async move {
@@ -79,7 +141,7 @@ async fn a_service_that_is_told_to_stop_keeps_what_it_accepted_and_ends_with_0()
         let replicas = [&*first];
         let sending = orders(&replicas, &product, 200);
         let stopping = async { first.terminate() };
-        let (placed, ()) = futures_util::future::join(sending, stopping).await;
+        let (placed, ()) = join(sending, stopping).await;
         assert_eq!(first.code(), Some(0));
         let second = place.start("orders", &[]);
         for order in &placed {
