@@ -173,10 +173,10 @@ impl Subscription {
 
     /// Moves a message to another queue: only there for sure, then gone from here.
     async fn put_aside(&self, tag: u64, outgoing: Outgoing) -> Result<()> {
-        let line = &self.rabbit.0.publishing;
-        let link = line.link().await?;
-        let outcome = publisher::put(&link, &[outgoing]).await;
-        line.judge(&link, outcome)?;
+        let publishing = &self.rabbit.0.publishing;
+        let link = publishing.link().await?;
+        let outcome = publisher::put(&link, outgoing).await;
+        publishing.judge(&link, outcome)?;
         self.inbound.held().out.retain(|out| out.tag != tag);
         self.done(tag, false)
     }
@@ -240,7 +240,7 @@ impl Deliveries for Subscription {
         let last = {
             let mut held = self.inbound.held();
             let n = held.out.partition_point(|out| out.tag <= up_to);
-            held.out.drain(..n).last().map(|out| out.tag)
+            held.out.drain(..n).next_back().map(|out| out.tag)
         };
         // A tag that was put aside is settled: the server would not know it any more.
         last.map_or(Ok(()), |last| self.done(last, true))
