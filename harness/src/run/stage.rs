@@ -67,7 +67,7 @@ impl Stage {
                 Self::distributed(config, distribution, (run, &say), give_up).await
             }
             Place::Running(running) => {
-                Self::running(running, (run, config.ready_within, &say), &give_up).await
+                Self::running(running, (run, config.ready_within), &say, &give_up).await
             }
         }
     }
@@ -140,7 +140,8 @@ impl Stage {
 
     async fn running(
         running: &RunningShop,
-        (run, within, say): (&str, Duration, &dyn Fn(&str)),
+        (run, within): (&str, Duration),
+        say: &dyn Fn(&str),
         give_up: &AtomicBool,
     ) -> Result<Self, RunError> {
         let RunningShop {
