@@ -54,6 +54,8 @@ pub(crate) fn parse() -> Result<Command, ExitCode> {
 pub(crate) enum Command {
     /// Start the shop, load it, break it, wait until everything is at rest, and judge every order
     Run(Box<RunArgs>),
+    /// Run the shop on PostgreSQL and RabbitMQ of its own, once for each fault that they can suffer; print a table
+    Matrix(MatrixArgs),
     /// Judge the recording of a run again, from its files alone
     Check(CheckArgs),
     /// Prove the checks: each planted bug must be found, and nothing where there is none
@@ -148,6 +150,9 @@ pub(crate) struct RunArgs {
     /// A shop that runs already: orders=URL,products=URL,payments=URL,provider=URL; a name twice for two replicas
     #[arg(long, value_name = "LIST", value_parser = target)]
     pub(crate) target: Vec<Target>,
+    /// How long a distributed shop, or a --target, may take until all its services are ready
+    #[arg(long, value_name = "TIME", value_parser = duration, default_value = "60s")]
+    pub(crate) ready: Duration,
     /// What stands before the names of a --target on its broker [default: nothing]
     #[arg(long, value_name = "NAME")]
     pub(crate) prefix: Option<String>,
@@ -166,6 +171,30 @@ pub(crate) struct RunArgs {
     /// Show nothing but the report
     #[arg(short, long)]
     pub(crate) quiet: bool,
+}
+
+#[derive(Args)]
+#[command(after_long_help = exit_codes())]
+pub(crate) struct MatrixArgs {
+    /// How long to send orders in each run
+    #[arg(short, long, value_name = "TIME", default_value = "60s", value_parser = duration)]
+    pub(crate) duration: Duration,
+    /// Orders a second, on average
+    #[arg(short, long, value_name = "RATE", default_value = "200", value_parser = rate)]
+    pub(crate) rate: f64,
+    /// One run for each of these, with commas between them [default: each that needs --engine distributed, and the
+    /// broker away for ten seconds]
+    #[arg(long, value_name = "LIST", value_parser = faults)]
+    pub(crate) faults: Option<Faults>,
+    /// Processes of each service, 1 to 8
+    #[arg(long, value_name = "N", default_value = "1", value_parser = clap::value_parser!(u8).range(1..=8))]
+    pub(crate) replicas: u8,
+    /// Where ids, arrivals, faults and chance come from [default: a random one]
+    #[arg(long, value_name = "N")]
+    pub(crate) seed: Option<u64>,
+    /// Where recordings go
+    #[arg(long, value_name = "DIR", default_value = "runs")]
+    pub(crate) runs: PathBuf,
 }
 
 #[derive(Args)]

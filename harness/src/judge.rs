@@ -8,6 +8,7 @@ use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
+use std::time::Duration;
 
 /// `crashcart run`
 pub(crate) fn run(args: RunArgs) -> ExitCode {
@@ -33,6 +34,7 @@ pub(crate) fn run(args: RunArgs) -> ExitCode {
         stock_percent: args.stock,
         seed,
         place,
+        ready_within: args.ready,
         data: args.data,
         runs: args.runs,
         thresholds: args.threshold,
@@ -155,6 +157,9 @@ fn engines(args: &RunArgs, add: &mut dyn FnMut(String)) {
     }
     if let Some(most) = args.batch_max {
         add(format!("--batch-max {most}"));
+    }
+    if args.ready != Duration::from_secs(60) {
+        add(format!("--ready {}s", args.ready.as_secs_f64()));
     }
     if let Some(prefix) = &args.prefix {
         add(format!("--prefix {}", quoted(prefix)));

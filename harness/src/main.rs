@@ -10,6 +10,7 @@ macro_rules! say {
 
 mod cli;
 mod judge;
+mod matrix;
 mod place;
 mod serve;
 
@@ -24,6 +25,7 @@ fn main() -> ExitCode {
     };
     guarded(|| match command {
         cli::Command::Run(args) => judge::run(*args),
+        cli::Command::Matrix(args) => matrix::matrix(&args),
         cli::Command::Check(args) => judge::check(&args),
         cli::Command::Selftest(args) => ExitCode::from(harness::selftest::command(&args)),
         cli::Command::Serve(args) => serve::serve(&args),

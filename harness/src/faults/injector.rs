@@ -86,6 +86,8 @@ impl Injector {
         let wait_us = u64::try_from(record.asked_us - now_us()).unwrap_or(0);
         tokio::time::sleep(Duration::from_micros(wait_us)).await;
         let before = self.look(&fault).await;
+        // What takes long to bring about has its effect before it is done.
+        let began_us = now_us();
         let (cure, fired) = match self.begin(&fault).await {
             Ok(begun) => begun,
             Err(why) => {
@@ -93,7 +95,7 @@ impl Injector {
                 return Followed::Done(record);
             }
         };
-        record.fired_us = Some(now_us());
+        record.fired_us = Some(began_us);
         record.fired = fired;
         tokio::time::sleep(fault.lasts).await;
         let mut during = None;

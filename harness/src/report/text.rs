@@ -266,11 +266,12 @@ fn costs(f: &mut Formatter<'_>, summary: &Summary) -> fmt::Result {
     let parts: Vec<String> = parts
         .map(|(group, ms)| format!("{ms:.2} {group}"))
         .collect();
-    let head = format!(
-        "  {:12}{all:>36.2} ms for one settled saga = ",
-        "processors"
-    );
-    f.write_str(&paragraph(&head, &parts.join(" + ")))
+    let parts = parts.join(" + ");
+    line(
+        f,
+        "processors",
+        &format!("{all:.2} ms for one settled saga = {parts}"),
+    )
 }
 
 /// What the shop ran on; nothing to say of a shop that is all ours.

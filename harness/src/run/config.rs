@@ -40,6 +40,8 @@ pub struct RunConfig {
     pub seed: u64,
     /// Where the shop runs.
     pub place: Place,
+    /// How long services of their own may take until all are ready.
+    pub ready_within: Duration,
     /// Where the databases are, to be kept; a temporary directory if not given.
     pub data: Option<PathBuf>,
     /// Where recordings go.

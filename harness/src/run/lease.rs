@@ -36,13 +36,20 @@ impl Lease {
 
     /// Makes a database for each service; returns where each finds its engines.
     pub(super) async fn take(&mut self) -> Result<BTreeMap<&'static str, EngineUrls>, String> {
+        // There is nothing to delete: it shows whether the broker can be used, before anything is made anywhere.
+        self.servers.delete_all(&self.prefix, self.routing).await?;
         let mut engines = BTreeMap::new();
         for service in SERVICES {
             let name = format!("{}{service}", self.prefix);
-            // Written down first: should we not hear that it was made, it is taken away all the same.
-            self.databases.push(name.clone());
+            let created = self.servers.create_database(&name).await;
+            if created.is_err() {
+                // Nobody may have heard that it was made all the same. Should this fail too, it says no more.
+                let _ = self.servers.drop_database(&name).await;
+            }
+            let url = created?;
+            self.databases.push(name);
             let urls = EngineUrls {
-                postgres: self.servers.create_database(&name).await?,
+                postgres: url,
                 amqp: self.servers.amqp.clone(),
             };
             engines.insert(service, urls);

@@ -23,16 +23,15 @@ pub(super) struct Servers {
 impl Servers {
     /// Makes an empty database; returns its URL.
     pub(super) async fn create_database(&self, name: &str) -> Result<String, String> {
-        let why = |error: &dyn std::fmt::Display| format!("{}: {error}", veiled(&self.postgres));
         let created = admin::create_database(&self.postgres, name).await;
-        created.map_err(|error| why(&error))?;
+        created.map_err(|error| format!("{}: {error}", veiled(&self.postgres)))?;
         Ok(admin::url_of(&self.postgres, name))
     }
 
     /// Takes a database away, whoever still uses it.
     pub(super) async fn drop_database(&self, name: &str) -> Result<(), String> {
         let dropped = admin::drop_database(&self.postgres, name).await;
-        dropped.map_err(|error| error.to_string())
+        dropped.map_err(|error| format!("{}: {error}", veiled(&self.postgres)))
     }
 
     /// Takes away every name on the broker that a shop with this prefix has made, and who listened there.
@@ -45,7 +44,7 @@ impl Servers {
         };
         settings.queues = queues.map(queue).collect();
         let deleted = platform::broker::rabbit::admin::delete_all(&settings).await;
-        deleted.map_err(|error| error.to_string())
+        deleted.map_err(|error| format!("{}: {error}", veiled(&self.amqp)))
     }
 
     /// The version of PostgreSQL.

@@ -8,8 +8,8 @@ use crate::engines::{PrivatePostgres, PrivateRabbit};
 use crate::faults::{Around, Planned, Side};
 use crate::report::EngineFigures;
 use crate::target::{
-    Distributed, DistributedConfig, Distribution, EngineUrls, Place, RunningShop, Shop, ShopError,
-    Target,
+    Distributed, DistributedConfig, Distribution, EngineUrls, Place, RunningShop, STARTS_WITHIN,
+    Shop, ShopError, Target,
 };
 use hyper::{Method, StatusCode};
 use platform::broker::{RabbitSettings, RabbitTap, Routing};
@@ -20,8 +20,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// How long the services may take until all of them are ready.
-const READY_WITHIN: Duration = Duration::from_secs(60);
 /// Between two looks at whether they are.
 const LOOK: Duration = Duration::from_millis(250);
 /// How long what is put back may take.
@@ -75,7 +73,9 @@ impl Stage {
                 let around = (around, planned);
                 Self::distributed(config, distribution, (run, &say, around), give_up).await
             }
-            Place::Running(running) => Self::running(running, (run, &say), &give_up).await,
+            Place::Running(running) => {
+                Self::running(running, (run, config.ready_within, &say), &give_up).await
+            }
         }
     }
 
@@ -127,6 +127,7 @@ impl Stage {
             prefix: prefix.clone(),
             routing,
             batch_max: distribution.batch_max,
+            starts_within: STARTS_WITHIN,
             log_filter: config.log_filter.clone(),
             planted: config.planted,
         };
@@ -153,13 +154,13 @@ impl Stage {
             lease: Some(lease),
             ..Self::on(Shop::Distributed(Box::new(shop)), engine)
         };
-        stage.prepare(say, &give_up).await?;
+        stage.prepare(config.ready_within, say, &give_up).await?;
         Ok(stage)
     }
 
     async fn running(
         running: &RunningShop,
-        (run, say): (&str, &dyn Fn(&str)),
+        (run, within, say): (&str, Duration, &dyn Fn(&str)),
         give_up: &AtomicBool,
     ) -> Result<Self, RunError> {
         let RunningShop {
@@ -192,21 +193,26 @@ impl Stage {
             is_shared: true,
             ..Self::on(Shop::Elsewhere(places.clone()), engine)
         };
-        stage.prepare(say, give_up).await?;
+        stage.prepare(within, say, give_up).await?;
         Ok(stage)
     }
 
     /// Waits until the shop is ready, and has its provider decline what the workload wants declined.
-    async fn prepare(&mut self, say: &dyn Fn(&str), give_up: &AtomicBool) -> Result<(), RunError> {
+    async fn prepare(
+        &mut self,
+        within: Duration,
+        say: &dyn Fn(&str),
+        give_up: &AtomicBool,
+    ) -> Result<(), RunError> {
         say("waiting until all services are ready");
         let target = self.target();
-        let until = Instant::now() + READY_WITHIN;
+        let until = Instant::now() + within;
         while let Some(why) = target.not_ready().await {
             if give_up.load(Ordering::Relaxed) {
                 return Err(ShopError::GivenUp.into());
             }
             if Instant::now() > until {
-                let why = format!("not ready within {READY_WITHIN:?}: {why}");
+                let why = format!("not ready within {within:?}: {why}");
                 return Err(RunError::SetUp(why));
             }
             tokio::time::sleep(LOOK).await;

@@ -20,6 +20,8 @@ const MESSAGES: usize = 512;
 const QUIET: Duration = Duration::from_secs(1);
 /// How long messages that are known of are waited for.
 const COMES_WITHIN: Duration = Duration::from_secs(20);
+/// Products were created, and something of it must have come within so long.
+const HEARS_WITHIN: Duration = Duration::from_secs(5);
 /// Between two looks at whether something came.
 const LOOK: Duration = Duration::from_millis(100);
 
@@ -48,7 +50,7 @@ impl Listening {
     /// Waits until something has come. False: nothing does.
     pub(super) async fn hears(&self) -> bool {
         let began = Instant::now();
-        while self.heard() == 0 && began.elapsed() < COMES_WITHIN {
+        while self.heard() == 0 && began.elapsed() < HEARS_WITHIN {
             tokio::time::sleep(LOOK).await;
         }
         self.heard() > 0

@@ -10,13 +10,16 @@ use contract::Bug;
 use platform::broker::Routing;
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-/// How long all processes together may take to be there.
-const STARTS_WITHIN: Duration = Duration::from_secs(60);
+/// How long a process waits for its engines, if nobody says otherwise.
+pub const STARTS_WITHIN: Duration = Duration::from_secs(40);
+/// So much longer we wait for it: it knows better what is missing.
+const MARGIN: Duration = Duration::from_secs(20);
 /// How long a replica may take to answer; one that is stopped does not.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(5);
 /// How long all of them may take to end.
@@ -52,6 +55,8 @@ pub struct DistributedConfig {
     pub routing: Routing,
     /// The most messages of a batch; as many as the service likes if not given.
     pub batch_max: Option<usize>,
+    /// How long a process waits for its engines as it starts.
+    pub starts_within: Duration,
     /// Which log lines are written, in the syntax of `RUST_LOG`.
     pub log_filter: String,
     /// A bug to switch on; of no effect in a build without the feature `planted`.
@@ -100,7 +105,7 @@ impl Distributed {
     /// # Errors
     /// [`ShopError::ServiceStart`]: which service did not come up, and its last words.
     pub fn start(config: DistributedConfig, give_up: &AtomicBool) -> Result<Self, ShopError> {
-        let until = Instant::now() + STARTS_WITHIN;
+        let until = Instant::now() + config.starts_within + MARGIN;
         let started = |config: ReplicaConfig, service, number| {
             Replica::spawn(config, service, number, any_port())
         };
@@ -277,7 +282,7 @@ impl Replica {
             return Err(ShopError::Refused(format!("{} runs already", self.name())));
         }
         let again = Self::spawn(self.config.clone(), self.service, self.number, self.address)?;
-        let until = Instant::now() + STARTS_WITHIN;
+        let until = Instant::now() + STARTS_WITHIN + MARGIN;
         self.process = again.there(until, &AtomicBool::new(false))?.process;
         self.incarnation += 1;
         Ok(())
@@ -304,7 +309,9 @@ impl Replica {
         command
             .args(&config.args)
             .args(["--listen", &address.to_string()])
-            .env("RUST_LOG", &config.log_filter);
+            .env("RUST_LOG", &config.log_filter)
+            // Ctrl-C in a terminal is for us: we end them when we are done.
+            .process_group(0);
         // What is set for other services that are started here is not meant for these.
         let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
         for name in names.filter(|name| name.starts_with("SHOP_")) {
@@ -339,7 +346,7 @@ impl Replica {
                 Err(Timeout | Disconnected) => {
                     return Err(ShopError::ServiceStart {
                         service: name,
-                        said: process.last_words(STARTS_WITHIN),
+                        said: process.last_words(STARTS_WITHIN + MARGIN),
                     });
                 }
             }
@@ -399,8 +406,8 @@ fn replica(
         add("--amqp", urls.amqp.clone());
     }
     add("--prefix", config.prefix.clone());
-    // Sooner than we lose patience: it knows better what is missing.
-    add("--start-timeout", "40s".to_owned());
+    let seconds = config.starts_within.as_secs().max(1);
+    add("--start-timeout", format!("{seconds}s"));
     let routing = match config.routing {
         Routing::Fanout => "fanout",
         Routing::Topic => "topic",

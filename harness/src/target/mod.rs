@@ -8,7 +8,7 @@ mod places;
 mod process;
 mod shop;
 
-pub use self::distributed::{Distributed, DistributedConfig, EngineUrls, Replica};
+pub use self::distributed::{Distributed, DistributedConfig, EngineUrls, Replica, STARTS_WITHIN};
 pub use self::metrics::Metrics;
 pub use self::places::{Clients, Places, SERVICES};
 pub use self::shop::{Distribution, Place, RunningShop, Shop, ShopError};

@@ -64,7 +64,12 @@ fn each_kind_in_each_service_is_seen_and_everything_is_right_in_the_end() {
     tell(async {
         let kinds: Vec<FaultKind> = FaultKind::ALL
             .into_iter()
-            .filter(|kind| kind.has_window() && !kind.needs_child() && !kind.needs_distributed() && *kind != FaultKind::Crash)
+            .filter(|kind| {
+                kind.has_window()
+                    && !kind.needs_child()
+                    && !kind.needs_distributed()
+                    && *kind != FaultKind::Crash
+            })
             .collect();
         let (every, lasts) = (Duration::from_millis(700), Duration::from_millis(400));
         let records = loaded(one_after_another(&kinds, every, lasts)).await;

@@ -167,7 +167,9 @@ async fn live(config: Config) -> Result<(), End> {
         told = obey::obey(&nodes, obeys) => told?,
         name = any_ended(&nodes) => return Err(End::Service(name)),
     }
-    eprintln!("shop: stopping: answering what is in work (again to stop at once)");
+    if !obeys {
+        eprintln!("shop: stopping: answering what is in work (again to stop at once)");
+    }
     nodes.values().for_each(Node::stop);
     tokio::select! {
         biased;
