@@ -51,10 +51,11 @@ fn the_shop_survives_each_fault_of_its_engines_and_loses_no_order() {
         return;
     }
     let runs = tempfile::tempdir().unwrap();
-    let faults = "kill-replica@1s,pause-replica@5s+1s,broker-connections@10s,database-backends@14s,\
-                  database-restart@18s,network-cut@23s+1s,network-delay@28s+1s,\
-                  network-throttle@33s+1s,network-half-open@38s+1s";
-    let summary = run(faults, (45, 100), runs.path());
+    // PostgreSQL comes last: it needs some seconds to repair itself.
+    let faults = "kill-replica@1s,pause-replica@5s+1s,broker-connections@9s,database-backends@13s,\
+                  network-cut@17s+1s,network-delay@22s+1s,network-throttle@27s+1s,\
+                  network-half-open@32s+1s,database-restart@37s";
+    let summary = run(faults, (50, 100), runs.path());
     came_back(&summary, 9);
 }
 
