@@ -1,5 +1,6 @@
 //! The command line: what can be asked for, and what the answers mean.
 
+use crate::dead::DeadArgs;
 use crate::place::{Engine, RoutingFlag, Target, target};
 use clap::{Args, Parser, Subcommand};
 use contract::Bug;
@@ -64,6 +65,8 @@ pub(crate) enum Command {
     Serve(ServeArgs),
     /// Run one service of the shop, or all of them, on PostgreSQL and RabbitMQ
     Shop(ShopArgs),
+    /// List, replay or discard the messages that services gave up
+    DeadLetters(DeadArgs),
 }
 
 const RUN_HELP: &str = "\

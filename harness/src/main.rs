@@ -9,6 +9,7 @@ macro_rules! say {
 }
 
 mod cli;
+mod dead;
 mod judge;
 mod matrix;
 mod place;
@@ -30,6 +31,7 @@ fn main() -> ExitCode {
         cli::Command::Selftest(args) => ExitCode::from(harness::selftest::command(&args)),
         cli::Command::Serve(args) => serve::serve(&args),
         cli::Command::Shop(args) => shop::service::main(&args),
+        cli::Command::DeadLetters(args) => dead::dead_letters(&args),
     })
 }
 

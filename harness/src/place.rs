@@ -93,47 +93,8 @@ pub(crate) fn place(args: &RunArgs) -> Result<Place, RunError> {
 fn refuse(args: &RunArgs) -> Result<(), RunError> {
     let is_target = !args.target.is_empty();
     let is_distributed = args.engine == Engine::Distributed;
-    let bad = |flag: &str, why: &str| Err(RunError::Config(format!("{flag}: {why}")));
-    let only_distributed = [
-        ("--postgres", args.postgres.is_some()),
-        ("--replicas", args.replicas.is_some()),
-        ("--batch-max", args.batch_max.is_some()),
-    ];
-    for (flag, is_given) in only_distributed {
-        if is_given && is_target {
-            return bad(
-                flag,
-                "a --target runs already, nothing is started for it; leave it out",
-            );
-        }
-        if is_given && !is_distributed {
-            return bad(flag, "the embedded shop has none; add --engine distributed");
-        }
-    }
-    let has_broker = is_target || is_distributed;
-    for (flag, is_given) in [
-        ("--amqp", args.amqp.is_some()),
-        ("--routing", args.routing.is_some()),
-    ] {
-        if is_given && !has_broker {
-            return bad(
-                flag,
-                "the embedded shop has a broker of its own; add --engine distributed or --target",
-            );
-        }
-    }
-    if args.prefix.is_some() && !is_target {
-        return bad(
-            "--prefix",
-            "only a --target has names that we do not choose",
-        );
-    }
-    if is_target && args.amqp.is_none() && (args.prefix.is_some() || args.routing.is_some()) {
-        return bad(
-            "--prefix, --routing",
-            "they say what to listen to on the broker; add --amqp",
-        );
-    }
+    only_where_we_start(args, is_target, is_distributed)?;
+    only_with_a_broker(args, is_target, is_distributed)?;
     for (flag, is_given) in [
         ("--child", args.child),
         ("--data", args.data.is_some()),
@@ -144,10 +105,8 @@ fn refuse(args: &RunArgs) -> Result<(), RunError> {
             return bad(flag, "a --target runs already; leave one of the two out");
         }
         if is_given && is_distributed {
-            return bad(
-                flag,
-                "a distributed shop has processes and databases of its own; leave it out",
-            );
+            let why = "a distributed shop has processes and databases of its own; leave it out";
+            return bad(flag, why);
         }
     }
     for (flag, url, scheme) in [
@@ -166,6 +125,59 @@ fn refuse(args: &RunArgs) -> Result<(), RunError> {
         }
     }
     Ok(())
+}
+
+fn only_where_we_start(
+    args: &RunArgs,
+    is_target: bool,
+    is_distributed: bool,
+) -> Result<(), RunError> {
+    for (flag, is_given) in [
+        ("--postgres", args.postgres.is_some()),
+        ("--replicas", args.replicas.is_some()),
+        ("--batch-max", args.batch_max.is_some()),
+    ] {
+        if is_given && is_target {
+            let why = "a --target runs already, nothing is started for it; leave it out";
+            return bad(flag, why);
+        }
+        if is_given && !is_distributed {
+            return bad(flag, "the embedded shop has none; add --engine distributed");
+        }
+    }
+    Ok(())
+}
+
+fn only_with_a_broker(
+    args: &RunArgs,
+    is_target: bool,
+    is_distributed: bool,
+) -> Result<(), RunError> {
+    for (flag, is_given) in [
+        ("--amqp", args.amqp.is_some()),
+        ("--routing", args.routing.is_some()),
+    ] {
+        if is_given && !is_target && !is_distributed {
+            let why =
+                "the embedded shop has a broker of its own; add --engine distributed or --target";
+            return bad(flag, why);
+        }
+    }
+    if args.prefix.is_some() && !is_target {
+        return bad(
+            "--prefix",
+            "only a --target has names that we do not choose",
+        );
+    }
+    if is_target && args.amqp.is_none() && (args.prefix.is_some() || args.routing.is_some()) {
+        let why = "they say what to listen to on the broker; add --amqp";
+        return bad("--prefix, --routing", why);
+    }
+    Ok(())
+}
+
+fn bad(flag: &str, why: &str) -> Result<(), RunError> {
+    Err(RunError::Config(format!("{flag}: {why}")))
 }
 
 fn this_program() -> Result<PathBuf, RunError> {

@@ -130,12 +130,12 @@ impl Injector {
         record
     }
 
-    /// What there is to see of a fault that began after `before`, as soon as there is something, or in the end.
-    async fn seen(&self, fault: &Planned, before: &Sight, begun: u64) -> Seen {
+    /// What there is to see of a fault that began after `before` and happened `fired` times by then, as soon as there is something, or in the end.
+    async fn seen(&self, fault: &Planned, before: &Sight, fired: u64) -> Seen {
         let began = Instant::now();
         loop {
             let after = self.look(fault).await;
-            let seen = compare(fault, begun, (before, &after));
+            let seen = compare(fault, fired, (before, &after));
             let is_told_later = fault.kind.is_seen_in_evidence();
             let is_there = seen.fired > 0 && (seen.observed > 0 || is_told_later);
             if is_there || began.elapsed() > SEEN_WITHIN {

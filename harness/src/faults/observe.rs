@@ -151,8 +151,8 @@ pub(super) struct Seen {
     pub(super) how: String,
 }
 
-/// What has changed between two looks at a fault, which happened `begun` times when it began, as far as is known.
-pub(super) fn compare(fault: &Planned, begun: u64, (before, after): (&Sight, &Sight)) -> Seen {
+/// What has changed between two looks at a fault; it is `known` how often some happened when they began.
+pub(super) fn compare(fault: &Planned, known: u64, (before, after): (&Sight, &Sight)) -> Seen {
     let service = fault.service.as_deref();
     let state = |sight: &Sight| sight.states.get(service.unwrap_or_default()).copied();
     let (old, new) = (state(before), state(after));
@@ -160,12 +160,7 @@ pub(super) fn compare(fault: &Planned, begun: u64, (before, after): (&Sight, &Si
         let count = |state: Option<State>| state.map_or(0, |state| count(&state.fired));
         count(new).saturating_sub(count(old))
     };
-    let told = |count: fn(&Metrics) -> u64| told((before, after), count);
-    let seen = |fired, observed, how| Seen {
-        fired,
-        observed,
-        how,
-    };
+    let told = |count| told((before, after), count);
     match fault.kind {
         FaultKind::UnderMinimum
         | FaultKind::Declines
@@ -212,23 +207,43 @@ pub(super) fn compare(fault: &Planned, begun: u64, (before, after): (&Sight, &Si
             let how = format!("pid {} → {}", name(before.pid), name(after.pid));
             seen(1, u64::from(is_another), how)
         }
-        FaultKind::PauseReplica => {
-            let n = after.still;
-            seen(begun, n, format!("{n} processes stood still"))
-        }
-        FaultKind::BrokerConnections | FaultKind::BrokerRestart => {
-            let n = told(broker_errors);
-            seen(begun, n, format!("services lost the broker {n} times"))
-        }
-        FaultKind::DatabaseBackends | FaultKind::DatabaseRestart => {
-            let n = new_sessions((before, after));
-            let how = format!("services connected to PostgreSQL {n} times anew");
-            seen(begun, n, how)
-        }
+        FaultKind::PauseReplica
+        | FaultKind::BrokerConnections
+        | FaultKind::BrokerRestart
+        | FaultKind::DatabaseBackends
+        | FaultKind::DatabaseRestart => of_engines(fault.kind, known, (before, after)),
         FaultKind::NetworkCut
         | FaultKind::NetworkDelay
         | FaultKind::NetworkThrottle
         | FaultKind::NetworkHalfOpen => on_the_way(fault, (before, after)),
+    }
+}
+
+fn seen(fired: u64, observed: u64, how: String) -> Seen {
+    Seen {
+        fired,
+        observed,
+        how,
+    }
+}
+
+/// What became of processes and engines that were stopped or lost connections, which happened `fired` times.
+fn of_engines(kind: FaultKind, fired: u64, (before, after): (&Sight, &Sight)) -> Seen {
+    match kind {
+        FaultKind::PauseReplica => {
+            let n = after.still;
+            let what = if n == 1 { "process" } else { "processes" };
+            seen(fired, n, format!("{n} {what} stood still"))
+        }
+        FaultKind::DatabaseBackends | FaultKind::DatabaseRestart => {
+            let n = new_sessions((before, after));
+            let how = format!("services connected to PostgreSQL {n} times anew");
+            seen(fired, n, how)
+        }
+        _ => {
+            let n = told((before, after), broker_errors);
+            seen(fired, n, format!("services lost the broker {n} times"))
+        }
     }
 }
 

@@ -71,10 +71,10 @@ impl Stage {
             Place::Distributed(distribution) => {
                 let around = start_engines(distribution, data, &say).await?;
                 let around = (around, planned);
-                Self::distributed(config, distribution, (run, &say, around), give_up).await
+                Self::distributed(config, distribution, (run, &say), around, give_up).await
             }
             Place::Running(running) => {
-                Self::running(running, (run, config.ready_within, &say), &give_up).await
+                Self::running(running, (run, config.ready_within), &say, &give_up).await
             }
         }
     }
@@ -96,7 +96,8 @@ impl Stage {
     async fn distributed(
         config: &RunConfig,
         distribution: &Distribution,
-        (run, say, (mut around, planned)): (&str, &dyn Fn(&str), (Around, &[Planned])),
+        (run, say): (&str, &dyn Fn(&str)),
+        (mut around, planned): (Around, &[Planned]),
         give_up: Arc<AtomicBool>,
     ) -> Result<Self, RunError> {
         let postgres = around.postgres.as_ref().map(PrivatePostgres::url);
@@ -160,7 +161,8 @@ impl Stage {
 
     async fn running(
         running: &RunningShop,
-        (run, within, say): (&str, Duration, &dyn Fn(&str)),
+        (run, within): (&str, Duration),
+        say: &dyn Fn(&str),
         give_up: &AtomicBool,
     ) -> Result<Self, RunError> {
         let RunningShop {

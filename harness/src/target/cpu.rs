@@ -36,7 +36,7 @@ pub fn of_all_below(pid: u32) -> Duration {
 /// The process that listens on a port of this machine, the first of several; none when there is none, or we may not
 /// see it.
 pub fn listener(port: u16) -> Option<u32> {
-    let sockets = ["/proc/net/tcp", "/proc/net/tcp6"].map(|table| fs::read_to_string(table));
+    let sockets = ["/proc/net/tcp", "/proc/net/tcp6"].map(fs::read_to_string);
     let inode = sockets
         .iter()
         .flatten()

@@ -2,7 +2,7 @@
 
 use crate::kit::{Fleet, block_on, config, databases, run};
 use harness::client::{Call, Client};
-use harness::target::{Distributed, EngineUrls, SERVICES, ShopError};
+use harness::target::{Distributed, EngineUrls, Replica, SERVICES, ShopError};
 use platform::engines::Engines;
 use shop::{Answer, Command};
 use std::sync::atomic::AtomicBool;
@@ -63,7 +63,7 @@ fn a_crash_kills_one_replica_and_the_restart_brings_it_back_where_it_was() {
     let shop = fleet.shop();
     let pids = |shop: &Distributed| -> Vec<Option<u32>> {
         let replicas = shop.replicas().iter();
-        replicas.map(|replica| replica.pid()).collect()
+        replicas.map(Replica::pid).collect()
     };
     let crash = |service: &str| Command::Crash {
         service: service.to_owned(),
@@ -94,7 +94,7 @@ fn a_crash_kills_one_replica_and_the_restart_brings_it_back_where_it_was() {
     assert!(shop.obey(crash("provider")).is_err());
     shop.kill();
     let left = shop.replicas().iter().filter(|one| one.pid().is_some());
-    let left: Vec<String> = left.map(|replica| replica.name()).collect();
+    let left: Vec<String> = left.map(Replica::name).collect();
     assert_eq!(left, ["provider 1"]);
     shop.start_again().unwrap();
     for service in SERVICES {

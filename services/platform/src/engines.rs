@@ -34,6 +34,7 @@ impl Engines {
         reason = "tests run outside of any service"
     )]
     pub fn find(test: &str) -> Option<Self> {
+        static COUNT: AtomicU64 = AtomicU64::new(0);
         let say = |name, usual: &str| std::env::var(name).unwrap_or_else(|_| usual.to_owned());
         let (postgres, amqp) = (
             say("CRASHCART_POSTGRES", POSTGRES),
@@ -54,7 +55,6 @@ impl Engines {
             file.and_then(|mut file| writeln!(file, "{test}"))
                 .expect("CRASHCART_ENGINES_LOG names a file that can be written");
         }
-        static COUNT: AtomicU64 = AtomicU64::new(0);
         let now = SystemTime::now()
             .duration_since(UNIX_EPOCH)
             .unwrap_or_default();

@@ -2,7 +2,8 @@
 
 use std::net::TcpListener;
 use std::process::{Command, Output};
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use tokio::time::Instant;
 
 /// The program, without anything from our own environment that it would read.
 fn shop(args: &[&str]) -> Command {

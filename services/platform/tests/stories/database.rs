@@ -20,9 +20,9 @@ pub async fn with(test: &str, story: impl AsyncFnOnce(Postgres, &str)) {
     let name = format!("{}_store", engines.prefix);
     admin::create_database(&server, &name).await.unwrap();
     let url = admin::url_of(&server, &name);
-    let store = Postgres::new(settings(&url)).unwrap();
+    let database = Postgres::new(settings(&url)).unwrap();
     // Also after a failure nothing of us is left on the server.
-    let outcome = AssertUnwindSafe(story(store, &url)).catch_unwind().await;
+    let outcome = AssertUnwindSafe(story(database, &url)).catch_unwind().await;
     admin::drop_database(&server, &name).await.unwrap();
     if let Err(failure) = outcome {
         std::panic::resume_unwind(failure);

@@ -5,6 +5,9 @@ use platform::broker::rabbit::admin;
 use platform::broker::{Queue, RabbitSettings};
 use platform::engines::Engines;
 
+/// The name of a story's tap, if it has one.
+pub const TAP: &str = "tap";
+
 /// Names of one story.
 pub struct Shop(RabbitSettings);
 
@@ -40,7 +43,10 @@ impl Drop for Shop {
                 .enable_all()
                 .build()
                 .expect("a runtime")
-                .block_on(admin::delete_all(&settings))
+                .block_on(async {
+                    admin::delete_tap(&settings, TAP).await?;
+                    admin::delete_all(&settings).await
+                })
         });
         let removed = removing.join();
         if !std::thread::panicking() {

@@ -1,6 +1,5 @@
 //! What a store promises, told in memory, on a file and on PostgreSQL.
 
-use crate::database;
 use platform::params;
 use platform::store::{Change, Claim, Insert, Kind, Migration, Sqlite, Store, StoreError};
 use platform::store::{Synchronous, Value, migrate};

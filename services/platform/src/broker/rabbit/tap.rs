@@ -1,7 +1,7 @@
 //! A queue of one's own on the exchange, for somebody who wants to see everything.
 
 use super::link::{Address, Line, Link};
-use super::topology::{bind, declare_queue, short, table};
+use super::topology::{self, bind, declare_queue, short, table};
 use super::{BrokerError, RabbitSettings, Result, Routing};
 use futures_util::{FutureExt, StreamExt};
 use lapin::options::{BasicAckOptions, BasicConsumeOptions, BasicQosOptions, QueueDeleteOptions};
@@ -40,7 +40,7 @@ impl RabbitTap {
     pub async fn open(settings: &RabbitSettings, name: &str) -> Result<Self> {
         let settings = Arc::new(settings.clone());
         let mut tap = Self {
-            queue: format!("{}{name}", settings.prefix),
+            queue: topology::tap(&settings, name),
             line: Line::new(&settings, Address::new(&settings)?, "tap"),
             settings,
             flow: None,
@@ -136,8 +136,7 @@ impl RabbitTap {
     ///
     /// # Errors
     /// [`BrokerError::Unavailable`], when the server cannot be asked.
-    pub async fn delete(mut self) -> Result<()> {
-        self.ack();
+    pub async fn delete(self) -> Result<()> {
         let link = self.line.link().await?;
         let channel = link.channel().await?;
         let deleted = channel.queue_delete(short(&self.queue)?, QueueDeleteOptions::default());

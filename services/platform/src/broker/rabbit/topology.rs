@@ -33,6 +33,10 @@ pub(super) fn dead(settings: &RabbitSettings, service: &str) -> String {
     format!("{}{service}.dead", settings.prefix)
 }
 
+pub(super) fn tap(settings: &RabbitSettings, name: &str) -> String {
+    format!("{}{name}", settings.prefix)
+}
+
 /// Where a message of `service` waits for at least `pause`.
 pub(super) fn retry(settings: &RabbitSettings, service: &str, pause: Duration) -> String {
     let long_enough = |ms: &&u32| Duration::from_millis(u64::from(**ms)) >= pause;

@@ -135,7 +135,7 @@ fn value(row: &tokio_postgres::Row, column: usize) -> Result<Value> {
             return Err(StoreError::Column { column, found });
         }
     };
-    read.map_err(super::error::store_error)
+    read.map_err(|error| super::error::store_error(&error))
 }
 
 /// What `sum` of bigints is to PostgreSQL: whole numbers become integers again, as they are in SQLite.

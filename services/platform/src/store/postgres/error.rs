@@ -5,9 +5,9 @@ use std::error::Error;
 use tokio_postgres::error::DbError;
 
 /// An error before the commit: nothing is kept.
-pub(super) fn store_error(error: tokio_postgres::Error) -> StoreError {
+pub(super) fn store_error(error: &tokio_postgres::Error) -> StoreError {
     let Some(db) = error.as_db_error() else {
-        let text = chain(&error);
+        let text = chain(error);
         // A value that cannot be sent or read is the statement's fault; all else is the connection's.
         let is_ours = error
             .source()
@@ -35,7 +35,7 @@ pub(super) fn store_error(error: tokio_postgres::Error) -> StoreError {
 }
 
 /// An error of the commit itself. Only where the server says that it has refused, nothing is kept.
-pub(super) fn commit_error(error: tokio_postgres::Error) -> StoreError {
+pub(super) fn commit_error(error: &tokio_postgres::Error) -> StoreError {
     let is_refusal = error.as_db_error().is_some_and(|db| {
         let code = db.code().code();
         !code.starts_with("57P") && !code.starts_with("08") && !code.starts_with("XX")
@@ -43,7 +43,7 @@ pub(super) fn commit_error(error: tokio_postgres::Error) -> StoreError {
     if is_refusal {
         store_error(error)
     } else {
-        StoreError::Unknown(chain(&error))
+        StoreError::Unknown(chain(error))
     }
 }
 

@@ -37,7 +37,7 @@ impl From<tokio_postgres::Error> for Failure {
 impl From<Failure> for StoreError {
     fn from(failure: Failure) -> Self {
         match failure {
-            Failure::Told(error) => store_error(error),
+            Failure::Told(error) => store_error(&error),
             Failure::Silence(after) => Self::Engine(silence(after)),
             Failure::Parameters(why) => Self::Statement(why),
         }
@@ -69,7 +69,10 @@ impl Link {
         T: MakeTlsConnect<Socket>,
         T::Stream: Send + 'static,
     {
-        let (client, connection) = config.connect(tls).await.map_err(store_error)?;
+        let (client, connection) = config
+            .connect(tls)
+            .await
+            .map_err(|error| store_error(&error))?;
         let driver = tokio::spawn(async move {
             if let Err(error) = connection.await {
                 tracing::debug!(%error, "a connection to the database ended");
@@ -127,13 +130,11 @@ impl Link {
         &self,
         asked: impl Future<Output = Result<T, Failure>>,
     ) -> Result<T, Failure> {
-        match tokio::time::timeout(self.patience, pin!(asked)).await {
-            Ok(answer) => answer,
-            Err(_) => {
-                self.is_broken.store(true, Ordering::Relaxed);
-                Err(Failure::Silence(self.patience))
-            }
-        }
+        let answer = tokio::time::timeout(self.patience, pin!(asked)).await;
+        answer.unwrap_or_else(|_| {
+            self.is_broken.store(true, Ordering::Relaxed);
+            Err(Failure::Silence(self.patience))
+        })
     }
 
     /// Prepares `sql` for parameters of these types, once.

@@ -15,6 +15,7 @@ use super::{Claim, Result, Row, Store, StoreError, Tx};
 use async_trait::async_trait;
 use bind::Wire;
 use pool::{Door, Pool};
+use std::fmt::Write;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -82,6 +83,10 @@ impl Postgres {
     ///
     /// # Errors
     /// [`StoreError::Statement`] when the URL or the `ca` file cannot be read; it says what is wrong with it.
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "settings are made for one database"
+    )]
     pub fn new(settings: PostgresSettings) -> Result<Self> {
         let (url, wants_tls) = tls::split(&settings.url)?;
         let mut config = parse(&url)?;
@@ -138,7 +143,8 @@ fn session(config: &Config, settings: &PostgresSettings, idle_max: Duration) -> 
     let mut options = config.get_options().unwrap_or_default().to_owned();
     for (name, bound) in bounds {
         // Zero would mean none.
-        options.push_str(&format!(" -c {name}={}", bound.as_millis().max(1)));
+        // Writing into a string cannot fail.
+        let _ = write!(options, " -c {name}={}", bound.as_millis().max(1));
     }
     let mut config = config.clone();
     config.options(options.trim_start());

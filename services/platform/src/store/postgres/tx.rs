@@ -222,7 +222,7 @@ impl Tx for PgTx {
         let answer = link.command("commit");
         self.is_open = false;
         answer.await.map_err(|failure| match failure {
-            Failure::Told(error) => commit_error(error),
+            Failure::Told(error) => commit_error(&error),
             Failure::Silence(after) => StoreError::Unknown(silence(after)),
             other @ Failure::Parameters(_) => other.into(),
         })
