@@ -4,7 +4,7 @@ use crate::dead::DeadArgs;
 use crate::place::{Engine, RoutingFlag, Target, target};
 use clap::{Args, Parser, Subcommand};
 use contract::Bug;
-use harness::faults::FaultKind;
+use harness::faults::{Wanted, time};
 use harness::history::Story;
 use harness::report::Exit;
 use harness::run::default_stories;
@@ -55,6 +55,8 @@ pub(crate) fn parse() -> Result<Command, ExitCode> {
 pub(crate) enum Command {
     /// Start the shop, load it, break it, wait until everything is at rest, and judge every order
     Run(Box<RunArgs>),
+    /// Run the shop on PostgreSQL and RabbitMQ of its own, once for each fault that they can suffer; print a table
+    Matrix(MatrixArgs),
     /// Judge the recording of a run again, from its files alone
     Check(CheckArgs),
     /// Prove the checks: each planted bug must be found, and nothing where there is none
@@ -78,11 +80,18 @@ Faults:
   of messages       duplicates delays reorder
   of databases      store-errors store-slow
   of processes      crash, and kill (needs --child or --engine distributed)
+  With --engine distributed:
+  of replicas       kill-replica pause-replica
+  of engines        database-backends; on engines of our own, without --postgres and --amqp, also
+                    database-restart broker-connections broker-restart (the last only when it is named)
+  of the network    network-cut network-delay network-throttle network-half-open
+  Each as often as it is named, and when: kind[@when[+howlong]], as in network-cut@10s+2s
 
 Examples:
   crashcart run                                   everything, about 20 seconds
   crashcart run --faults none -r 500 --threshold 'accept p(99)<10ms'
   crashcart run --faults crash,crash,duplicates -d 30s
+  crashcart run --engine distributed -d 30s --faults network-cut,broker-restart@10s+5s
   crashcart run --child --data shop               the shop in a process of its own, killed
   crashcart run --engine distributed --replicas 2 the shop as processes on PostgreSQL and RabbitMQ
   crashcart run --target orders=http://h:8001,products=http://h:8002,payments=http://h:8003,provider=http://h:8004
@@ -105,7 +114,7 @@ pub(crate) struct RunArgs {
     /// Which stories are told beside the real orders: all, none, or some with commas between them
     #[arg(long, value_name = "LIST", default_value = "all", value_parser = stories)]
     pub(crate) stories: Stories,
-    /// What goes wrong: all, none, or some with commas between them; twice for twice
+    /// What goes wrong: all, none, or some with commas between them; twice for twice, crash@10s+2s for when and how long
     #[arg(long, value_name = "LIST", default_value = "all", value_parser = faults)]
     pub(crate) faults: Faults,
     /// Where ids, arrivals, faults and chance come from [default: a random one, printed first]
@@ -169,6 +178,30 @@ pub(crate) struct RunArgs {
 
 #[derive(Args)]
 #[command(after_long_help = exit_codes())]
+pub(crate) struct MatrixArgs {
+    /// How long to send orders in each run
+    #[arg(short, long, value_name = "TIME", default_value = "60s", value_parser = duration)]
+    pub(crate) duration: Duration,
+    /// Orders a second, on average
+    #[arg(short, long, value_name = "RATE", default_value = "200", value_parser = rate)]
+    pub(crate) rate: f64,
+    /// One run for each of these, with commas between them [default: each that needs --engine distributed, and the
+    /// broker away for ten seconds]
+    #[arg(long, value_name = "LIST", value_parser = faults)]
+    pub(crate) faults: Option<Faults>,
+    /// Processes of each service, 1 to 8
+    #[arg(long, value_name = "N", default_value = "1", value_parser = clap::value_parser!(u8).range(1..=8))]
+    pub(crate) replicas: u8,
+    /// Where ids, arrivals, faults and chance come from [default: a random one]
+    #[arg(long, value_name = "N")]
+    pub(crate) seed: Option<u64>,
+    /// Where recordings go
+    #[arg(long, value_name = "DIR", default_value = "runs")]
+    pub(crate) runs: PathBuf,
+}
+
+#[derive(Args)]
+#[command(after_long_help = exit_codes())]
 pub(crate) struct CheckArgs {
     /// The folder of a run
     #[arg(value_name = "DIR", default_value = "runs/latest")]
@@ -209,7 +242,7 @@ pub(crate) struct Stories(pub(crate) Vec<Story>);
 
 /// A list of faults; none for everything that can go wrong.
 #[derive(Debug, Clone)]
-pub(crate) struct Faults(pub(crate) Option<Vec<FaultKind>>);
+pub(crate) struct Faults(pub(crate) Option<Vec<Wanted>>);
 
 /// The list of exit codes, from the one place that knows them.
 fn exit_codes() -> String {
@@ -235,8 +268,9 @@ fn faults(text: &str) -> Result<Faults, String> {
         "all" => Ok(Faults(None)),
         "none" => Ok(Faults(Some(Vec::new()))),
         list => {
-            let known = FaultKind::ALL.iter().map(|kind| kind.as_str());
-            parse_list(list, FaultKind::parse, "fault", known).map(|kinds| Faults(Some(kinds)))
+            let wanted = list.split(',').map(|one| Wanted::parse(one.trim()));
+            let wanted: Result<Vec<Wanted>, String> = wanted.collect();
+            wanted.map(|wanted| Faults(Some(wanted)))
         }
     }
 }
@@ -289,16 +323,9 @@ fn rate(text: &str) -> Result<f64, String> {
 }
 
 fn duration(text: &str) -> Result<Duration, String> {
-    let units = [("ms", 0.001), ("s", 1.0), ("m", 60.0), ("h", 3_600.0)];
-    let parsed = units.into_iter().find_map(|(unit, seconds)| {
-        let number: f64 = text.strip_suffix(unit)?.trim().parse().ok()?;
-        Some(number * seconds)
-    });
-    match parsed {
-        Some(seconds) if (0.1..=86_400.0).contains(&seconds) => {
-            Ok(Duration::from_secs_f64(seconds))
-        }
+    match time(text) {
+        Some(time) if time >= Duration::from_millis(100) => Ok(time),
         Some(_) => Err("must be between 100ms and 24h".to_owned()),
-        None => Err("must be a number with ms, s, m or h, such as 15s".to_owned()),
+        None => Err("must be a number with ms, s, m or h, such as 15s, at most 24h".to_owned()),
     }
 }

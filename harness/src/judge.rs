@@ -113,7 +113,8 @@ fn replay(args: &RunArgs, seed: u64) -> String {
         add(format!("--stories {}", list(&names)));
     }
     if let Some(kinds) = &args.faults.0 {
-        let names: Vec<&str> = kinds.iter().map(|kind| kind.as_str()).collect();
+        let names: Vec<String> = kinds.iter().map(ToString::to_string).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
         add(format!("--faults {}", list(&names)));
     }
     if args.stock != 100 {

@@ -11,6 +11,7 @@ macro_rules! say {
 mod cli;
 mod dead;
 mod judge;
+mod matrix;
 mod place;
 mod serve;
 
@@ -25,6 +26,7 @@ fn main() -> ExitCode {
     };
     guarded(|| match command {
         cli::Command::Run(args) => judge::run(*args),
+        cli::Command::Matrix(args) => matrix::matrix(&args),
         cli::Command::Check(args) => judge::check(&args),
         cli::Command::Selftest(args) => ExitCode::from(harness::selftest::command(&args)),
         cli::Command::Serve(args) => serve::serve(&args),

@@ -142,7 +142,7 @@ fn a_throttled_network_passes_on_so_much_a_second_and_no_more() {
     let mut stream = client(&proxy);
     proxy.set(Network::Throttle(100_000)).unwrap();
     // The first piece is free.
-    let took = round_trip(&mut stream, &[7; 20_000]);
+    let took = round_trip(&mut stream, &vec![7; 20_000]);
     assert!(took >= Duration::from_millis(170), "{took:?}");
     counted(&proxy, |counts| counts.bytes_held == 40_000);
 }

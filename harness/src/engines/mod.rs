@@ -10,6 +10,9 @@ mod process;
 mod rabbit;
 mod watchdog;
 
+pub(crate) use process::signal;
+pub(crate) use rustix::process::Signal;
+
 pub use postgres::PrivatePostgres;
 pub use rabbit::PrivateRabbit;
 

@@ -89,7 +89,7 @@ impl Drop for Process {
 }
 
 /// Sends a signal to a process, if it is still there.
-pub(super) fn signal(pid: u32, how: Signal) {
+pub(crate) fn signal(pid: u32, how: Signal) {
     let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
     if let Some(pid) = pid {
         // Whoever is gone needs none.

@@ -1,8 +1,9 @@
 //! What can be seen of a fault from elsewhere: a service's own metrics, a process id, what the ports counted.
 
-use super::FaultKind;
+use super::{FaultKind, Planned, Side};
 use crate::client::{Call, Client};
 use crate::now_us;
+use crate::proxy::Counts;
 use crate::target::{Clients, Metrics, Places};
 use hyper::StatusCode;
 use shop::{Fired, State};
@@ -25,8 +26,20 @@ pub(super) struct Watch(BTreeMap<&'static str, Clients>);
 /// What there was to see at one moment.
 pub(super) struct Sight {
     pid: Option<u32>,
+    /// Processes of the shop that stand still, as the system says.
+    still: u64,
     states: BTreeMap<String, State>,
     metrics: Option<Metrics>,
+    around: Surroundings,
+}
+
+/// What there was to see beside the services.
+#[derive(Debug, Default)]
+pub(super) struct Surroundings {
+    /// What the proxy on the way counted.
+    pub(super) counts: Counts,
+    /// The database server's processes that serve the shop, as that server says.
+    pub(super) sessions: Vec<i64>,
 }
 
 impl Watch {
@@ -39,27 +52,46 @@ impl Watch {
         self.0.get(service).map(Clients::first)
     }
 
-    /// What there is to see of a fault of `kind` in `service`, now.
+    /// What there is to see of a fault, now.
     pub(super) async fn look(
         &self,
-        kind: FaultKind,
-        service: Option<&str>,
-        (pid, states): (Option<u32>, BTreeMap<String, State>),
+        fault: &Planned,
+        (pid, still, states): (Option<u32>, u64, BTreeMap<String, State>),
+        around: Surroundings,
     ) -> Sight {
-        // Orders feel it when the provider is slow; the provider itself does not.
-        let teller = match kind {
-            FaultKind::ProviderSlow => Some("orders"),
-            _ => service,
-        };
-        let metrics = match teller.and_then(|service| self.0.get(service)) {
-            Some(replicas) => Metrics::read_all(replicas).await,
-            None => None,
+        let metrics = match fault.kind {
+            // Nobody answers for one that stands still, and the system tells of it.
+            FaultKind::PauseReplica => None,
+            // Orders feel it when the provider is slow; the provider itself does not.
+            FaultKind::ProviderSlow => self.ask(&["orders"]).await,
+            FaultKind::BrokerConnections | FaultKind::BrokerRestart => {
+                self.ask(&["orders", "products", "payments"]).await
+            }
+            _ => match &fault.service {
+                Some(service) => self.ask(&[service]).await,
+                None => None,
+            },
         };
         Sight {
             pid,
+            still,
             states,
             metrics,
+            around,
         }
+    }
+
+    /// The metrics of some services together; none when one of them does not answer.
+    async fn ask(&self, services: &[&str]) -> Option<Metrics> {
+        let mut all = None::<Metrics>;
+        for service in services {
+            let metrics = Metrics::read_all(self.0.get(service)?).await?;
+            all = Some(match all {
+                Some(all) => all.and(metrics),
+                None => metrics,
+            });
+        }
+        all
     }
 
     /// Waits until every service is ready and an order has been settled since, or none is left to be settled.
@@ -119,29 +151,17 @@ pub(super) struct Seen {
     pub(super) how: String,
 }
 
-/// What has changed between two looks at a fault of `kind` in `service`.
-pub(super) fn compare(
-    kind: FaultKind,
-    service: Option<&str>,
-    (before, after): (&Sight, &Sight),
-) -> Seen {
+/// What has changed between two looks at a fault; it is `known` how often some happened when they began.
+pub(super) fn compare(fault: &Planned, known: u64, (before, after): (&Sight, &Sight)) -> Seen {
+    let service = fault.service.as_deref();
     let state = |sight: &Sight| sight.states.get(service.unwrap_or_default()).copied();
     let (old, new) = (state(before), state(after));
     let ports = |count: fn(&Fired) -> u64| {
         let count = |state: Option<State>| state.map_or(0, |state| count(&state.fired));
         count(new).saturating_sub(count(old))
     };
-    let told = |count: fn(&Metrics) -> u64| match (&before.metrics, &after.metrics) {
-        (Some(before), Some(after)) => count(after).saturating_sub(count(before)),
-        // Who does not answer tells nothing.
-        _ => 0,
-    };
-    let seen = |fired, observed, how| Seen {
-        fired,
-        observed,
-        how,
-    };
-    match kind {
+    let told = |count| told((before, after), count);
+    match fault.kind {
         FaultKind::UnderMinimum
         | FaultKind::Declines
         | FaultKind::OutOfStock
@@ -173,7 +193,7 @@ pub(super) fn compare(
             let n = told(|metrics| metrics.above("crashcart_saga_duration_seconds", "0.1"));
             seen(1, n, format!("{n} sagas took more than 100 ms"))
         }
-        FaultKind::Crash => {
+        FaultKind::Crash | FaultKind::KillReplica => {
             let incarnation = |state: Option<State>| state.map_or(0, |state| state.incarnation);
             let begun = |sight: &Sight| Some(total(sight.metrics.as_ref()?, BEGUN_AT));
             let anew = begun(before).zip(begun(after)).is_some_and(|(a, b)| a < b);
@@ -187,5 +207,93 @@ pub(super) fn compare(
             let how = format!("pid {} → {}", name(before.pid), name(after.pid));
             seen(1, u64::from(is_another), how)
         }
+        FaultKind::PauseReplica
+        | FaultKind::BrokerConnections
+        | FaultKind::BrokerRestart
+        | FaultKind::DatabaseBackends
+        | FaultKind::DatabaseRestart => of_engines(fault.kind, known, (before, after)),
+        FaultKind::NetworkCut
+        | FaultKind::NetworkDelay
+        | FaultKind::NetworkThrottle
+        | FaultKind::NetworkHalfOpen => on_the_way(fault, (before, after)),
+    }
+}
+
+fn seen(fired: u64, observed: u64, how: String) -> Seen {
+    Seen {
+        fired,
+        observed,
+        how,
+    }
+}
+
+/// What became of processes and engines that were stopped or lost connections, which happened `fired` times.
+fn of_engines(kind: FaultKind, fired: u64, (before, after): (&Sight, &Sight)) -> Seen {
+    match kind {
+        FaultKind::PauseReplica => {
+            let n = after.still;
+            let what = if n == 1 { "process" } else { "processes" };
+            seen(fired, n, format!("{n} {what} stood still"))
+        }
+        FaultKind::DatabaseBackends | FaultKind::DatabaseRestart => {
+            let n = new_sessions((before, after));
+            let how = format!("services connected to PostgreSQL {n} times anew");
+            seen(fired, n, how)
+        }
+        _ => {
+            let n = told((before, after), broker_errors);
+            seen(fired, n, format!("services lost the broker {n} times"))
+        }
+    }
+}
+
+/// What has changed in the metrics of the services.
+fn told((before, after): (&Sight, &Sight), count: fn(&Metrics) -> u64) -> u64 {
+    match (&before.metrics, &after.metrics) {
+        (Some(before), Some(after)) => count(after).saturating_sub(count(before)),
+        // Who does not answer tells nothing.
+        _ => 0,
+    }
+}
+
+fn broker_errors(metrics: &Metrics) -> u64 {
+    total(metrics, "crashcart_broker_errors_total")
+}
+
+/// Connections to the database that were not there before.
+fn new_sessions((before, after): (&Sight, &Sight)) -> u64 {
+    let old = &before.around.sessions;
+    let sessions = after.around.sessions.iter();
+    sessions.filter(|pid| !old.contains(pid)).count() as u64
+}
+
+/// What has changed since the network between a service and an engine broke: what the proxy did, and what others saw.
+fn on_the_way(fault: &Planned, sights: (&Sight, &Sight)) -> Seen {
+    const LAG: &str = "crashcart_message_lag_seconds";
+    let (was, is) = (sights.0.around.counts, sights.1.around.counts);
+    let (fired, observed, what) = match (fault.kind, fault.side) {
+        (FaultKind::NetworkCut, Some(Side::Database)) => {
+            (is.cut - was.cut, new_sessions(sights), "new connections")
+        }
+        (FaultKind::NetworkCut, _) => {
+            let lost = told(sights, broker_errors);
+            (is.cut - was.cut, lost, "times without the broker")
+        }
+        (FaultKind::NetworkHalfOpen, _) => {
+            let late = told(sights, |metrics| metrics.above(LAG, "0.5"));
+            let silenced = is.silenced - was.silenced;
+            (silenced, late, "messages later than 500 ms")
+        }
+        _ => {
+            let late = told(sights, |metrics| metrics.above(LAG, "0.1"));
+            let held = is.bytes_held - was.bytes_held;
+            (held, late, "messages later than 100 ms")
+        }
+    };
+    let side = fault.side.map_or(String::new(), |side| side.to_string());
+    Seen {
+        fired,
+        observed,
+        how: format!("on the way to {side}: {observed} {what}"),
     }
 }

@@ -277,6 +277,6 @@ async fn connection(
 async fn is_cut(mut network: watch::Receiver<Network>) {
     if network.wait_for(|now| *now == Network::Cut).await.is_err() {
         // Nobody is there any more who could cut it.
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }

@@ -57,6 +57,11 @@ impl Lease {
         Ok(engines)
     }
 
+    /// Its names need not be taken away: they go with the servers.
+    pub(super) fn forget(&mut self) {
+        self.databases.clear();
+    }
+
     async fn give_back(
         servers: Servers,
         (prefix, routing): (String, Routing),

@@ -15,7 +15,7 @@ pub use recorded::{judge_recording, write_report};
 pub use servers::veiled;
 
 use crate::evidence::{Ours, Source};
-use crate::faults::{self, FaultRecord, Injector};
+use crate::faults::{self, FaultRecord, Injector, Planned};
 use crate::history::Operation;
 use crate::load::{self, Limits, Load, Progress, Sent};
 use crate::now_us;
@@ -95,7 +95,7 @@ pub fn run(config: &RunConfig) -> Result<Report, RunError> {
         .starts
         .last()
         .map_or(Duration::ZERO, |start| start.at);
-    let kinds = config.fault_kinds(length);
+    let planned = faults::plan(&config.wanted(length), config.seed, length);
     let temporary = tempfile::Builder::new().prefix("crashcart-").tempdir();
     let temporary = temporary.map_err(|error| RunError::SetUp(error.to_string()))?;
     let data = config
@@ -105,11 +105,11 @@ pub fn run(config: &RunConfig) -> Result<Report, RunError> {
     let began_us = now_us();
     let name = setup::name(began_us, config.seed);
     let recorder = Recorder::create(&config.runs, &name)?;
-    let plan = setup::plan(config, &kinds, &workload, (name, began_us));
+    let plan = setup::plan(config, &planned, &workload, (name, began_us));
     let dir = recorder.dir().to_owned();
     let interrupted = || RunError::Interrupted(dir.display().to_string());
     let first = runtime()?;
-    let stage = first.block_on(build(config, data, &plan.run));
+    let stage = first.block_on(build(config, data, (&plan.run, &planned)));
     let stage = stage?.ok_or_else(interrupted)?;
     let (give_up, ends) = watch::channel(false);
     let runner = Runner {
@@ -129,7 +129,7 @@ pub fn run(config: &RunConfig) -> Result<Report, RunError> {
                 give_up.send_replace(true);
                 Err(interrupted())
             }
-            outcome = runner.run(workload, &kinds) => outcome,
+            outcome = runner.run(workload, planned) => outcome,
         }
     });
     // With it end the tasks that still have the shop in their hands.
@@ -147,7 +147,11 @@ fn runtime() -> Result<Runtime, RunError> {
 }
 
 /// Builds the stage; none when somebody wanted the run to end before it stood, and then nothing of it is left.
-async fn build(config: &RunConfig, data: PathBuf, run: &str) -> Result<Option<Stage>, RunError> {
+async fn build(
+    config: &RunConfig,
+    data: PathBuf,
+    run: (&str, &[Planned]),
+) -> Result<Option<Stage>, RunError> {
     let give_up = Arc::new(AtomicBool::new(false));
     let mut building = pin!(Stage::build(config, data, run, Arc::clone(&give_up)));
     tokio::select! {
@@ -176,11 +180,7 @@ struct Runner<'a> {
 
 impl Runner<'_> {
     /// Everything from the first product to the finished recording.
-    async fn run(
-        mut self,
-        workload: Workload,
-        kinds: &[faults::FaultKind],
-    ) -> Result<(), RunError> {
+    async fn run(mut self, workload: Workload, planned: Vec<Planned>) -> Result<(), RunError> {
         self.plan.engine = self.stage.engine.clone();
         self.plan.untapped.clone_from(&self.stage.untapped);
         let tap = self.listen().await?;
@@ -207,7 +207,7 @@ impl Runner<'_> {
         let before = self.stage.spent();
         self.plan.load_from_us = now_us();
         let (sent, records) = self
-            .load_and_break(workload, products, (kinds, progress, writer))
+            .load_and_break(workload, products, (planned, progress, writer))
             .await;
         self.plan.load_to_us = now_us();
         self.plan.load = figures(&sent);
@@ -262,14 +262,10 @@ impl Runner<'_> {
         &self,
         workload: Workload,
         products: Vec<ProductId>,
-        (kinds, progress, history): (&[faults::FaultKind], Arc<Progress>, mpsc::Sender<Operation>),
+        (planned, progress, history): (Vec<Planned>, Arc<Progress>, mpsc::Sender<Operation>),
     ) -> (Sent, Vec<FaultRecord>) {
-        let length = workload
-            .starts
-            .last()
-            .map_or(Duration::ZERO, |start| start.at);
-        let planned = faults::plan(kinds, self.config.seed, length);
         let injector = Injector::new(Arc::clone(&self.stage.shop), self.plan.load_from_us);
+        let injector = injector.with(Arc::clone(&self.stage.around));
         let load = Load {
             orders: self.target.clients("orders").clone(),
             workload,

@@ -8,10 +8,6 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-/// Where PostgreSQL is if nobody says.
-pub(super) const POSTGRES: &str = "postgres://postgres@127.0.0.1:5432/postgres";
-/// Where RabbitMQ is if nobody says.
-pub(super) const AMQP: &str = "amqp://guest:guest@127.0.0.1:5672/%2f";
 /// What the servers call us in their lists of connections.
 const APPLICATION: &str = "crashcart";
 /// How long a server may take to say what it is.

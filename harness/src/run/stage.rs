@@ -1,17 +1,20 @@
 //! What a run stands on: a shop that is started for it or runs already, and what must be put back in the end.
 
 use super::lease::Lease;
-use super::servers::{AMQP, POSTGRES, Servers, rabbit, rabbitmq_version};
+use super::servers::{Servers, rabbit, rabbitmq_version};
 use super::{RunConfig, RunError, costs, setup, tap};
 use crate::client::Call;
+use crate::engines::{PrivatePostgres, PrivateRabbit};
+use crate::faults::{Around, Planned, Side};
 use crate::report::EngineFigures;
 use crate::target::{
-    Distributed, DistributedConfig, Distribution, Place, RunningShop, STARTS_WITHIN, Shop,
-    ShopError, Target,
+    Distributed, DistributedConfig, Distribution, EngineUrls, Place, RunningShop, STARTS_WITHIN,
+    Shop, ShopError, Target,
 };
 use hyper::{Method, StatusCode};
 use platform::broker::{RabbitSettings, RabbitTap, Routing};
 use shop::ProviderSettings;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -27,6 +30,8 @@ const SETTINGS: &str = "/api/v1/settings";
 /// What a run stands on.
 pub(super) struct Stage {
     pub(super) shop: Arc<Mutex<Shop>>,
+    /// The engines, as far as they are our own, and the network on the way to them.
+    pub(super) around: Arc<Mutex<Around>>,
     pub(super) engine: EngineFigures,
     /// Where to listen on the exchange, and as whom; none where the shop itself tells what was there.
     pub(super) tap: Option<(RabbitSettings, String)>,
@@ -50,7 +55,7 @@ impl Stage {
     pub(super) async fn build(
         config: &RunConfig,
         data: PathBuf,
-        run: &str,
+        (run, planned): (&str, &[Planned]),
         give_up: Arc<AtomicBool>,
     ) -> Result<Self, RunError> {
         let say = |what: &str| {
@@ -64,7 +69,9 @@ impl Stage {
                 Ok(Self::on(shop, EngineFigures::default()))
             }
             Place::Distributed(distribution) => {
-                Self::distributed(config, distribution, (run, &say), give_up).await
+                let around = start_engines(distribution, data, &say).await?;
+                let around = (around, planned);
+                Self::distributed(config, distribution, (run, &say), around, give_up).await
             }
             Place::Running(running) => {
                 Self::running(running, (run, config.ready_within), &say, &give_up).await
@@ -75,6 +82,7 @@ impl Stage {
     fn on(shop: Shop, engine: EngineFigures) -> Self {
         Self {
             shop: Arc::new(Mutex::new(shop)),
+            around: Arc::default(),
             engine,
             tap: None,
             untapped: None,
@@ -89,18 +97,30 @@ impl Stage {
         config: &RunConfig,
         distribution: &Distribution,
         (run, say): (&str, &dyn Fn(&str)),
+        (mut around, planned): (Around, &[Planned]),
         give_up: Arc<AtomicBool>,
     ) -> Result<Self, RunError> {
-        let url = |given: &Option<String>, usual: &str| given.clone().unwrap_or(usual.to_owned());
+        let postgres = around.postgres.as_ref().map(PrivatePostgres::url);
+        let amqp = around.rabbit.as_ref().map(PrivateRabbit::url);
         let servers = Servers {
-            postgres: url(&distribution.postgres, POSTGRES),
-            amqp: url(&distribution.amqp, AMQP),
+            postgres: distribution
+                .postgres
+                .clone()
+                .or(postgres)
+                .unwrap_or_default(),
+            amqp: distribution.amqp.clone().or(amqp).unwrap_or_default(),
         };
         let routing = distribution.routing;
         say("creating a PostgreSQL database for each service");
         let mut lease = Lease::new(servers.clone(), run, routing);
         let engines = lease.take().await.map_err(RunError::SetUp)?;
         let prefix = lease.prefix().to_owned();
+        if around.postgres.is_some() && around.rabbit.is_some() {
+            lease.forget();
+        }
+        around.postgres_url.clone_from(&servers.postgres);
+        around.prefix.clone_from(&prefix);
+        let engines = through(&mut around, planned, engines).map_err(RunError::SetUp)?;
         let started = DistributedConfig {
             program: distribution.program.clone(),
             replicas: distribution.replicas,
@@ -131,6 +151,7 @@ impl Stage {
                 tap::NAME.to_owned(),
             )),
             servers: Some(servers),
+            around: Arc::new(Mutex::new(around)),
             lease: Some(lease),
             ..Self::on(Shop::Distributed(Box::new(shop)), engine)
         };
@@ -243,8 +264,17 @@ impl Stage {
                 eprintln!("crashcart: could not be removed: queue {prefix}{name}");
             }
         }
-        let (shop, lease) = (self.shop, self.lease);
+        let (shop, around, lease) = (self.shop, self.around, self.lease);
         let ended = tokio::task::spawn_blocking(move || {
+            // A fault that nobody ended must not stand in the way of the end.
+            let mut shop_now = shop.lock().unwrap_or_else(PoisonError::into_inner);
+            let resumed = shop_now.resume().map_err(|error| error.to_string());
+            drop(shop_now);
+            let mut around_now = around.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Err(why) = resumed.and_then(|()| around_now.restore()) {
+                eprintln!("crashcart: a fault could not be ended: {why}");
+            }
+            drop(around_now);
             // Whoever else holds it is a thread that will let go of it soon; its processes die with us.
             if let Ok(shop) = Arc::try_unwrap(shop) {
                 shop.into_inner()
@@ -256,6 +286,50 @@ impl Stage {
         // It has said what went wrong.
         let _ = ended.await;
     }
+}
+
+/// Starts the engines that nobody named, in a folder of theirs.
+async fn start_engines(
+    distribution: &Distribution,
+    data: PathBuf,
+    say: &dyn Fn(&str),
+) -> Result<Around, RunError> {
+    let mut around = Around::default();
+    let set_up = |error: &dyn std::fmt::Display| RunError::SetUp(error.to_string());
+    if distribution.postgres.is_none() {
+        say("starting a PostgreSQL server");
+        let dir = data.clone();
+        let started = tokio::task::spawn_blocking(move || PrivatePostgres::start(&dir)).await;
+        let started = started.map_err(|error| set_up(&error))?;
+        around.postgres = Some(started.map_err(|error| set_up(&error))?);
+    }
+    if distribution.amqp.is_none() {
+        say("starting a RabbitMQ server, which takes some seconds");
+        let started = tokio::task::spawn_blocking(move || PrivateRabbit::start(&data)).await;
+        let started = started.map_err(|error| set_up(&error))?;
+        around.rabbit = Some(started.map_err(|error| set_up(&error))?);
+    }
+    Ok(around)
+}
+
+/// The ways of the services to their engines, with a proxy where one will be broken.
+fn through(
+    around: &mut Around,
+    planned: &[Planned],
+    mut engines: BTreeMap<&'static str, EngineUrls>,
+) -> Result<BTreeMap<&'static str, EngineUrls>, String> {
+    around.stand_between(planned, |service, side| {
+        let urls = engines.get(service)?;
+        Some(match side {
+            Side::Database => urls.postgres.clone(),
+            Side::Broker => urls.amqp.clone(),
+        })
+    })?;
+    for (service, urls) in &mut engines {
+        urls.postgres = around.url(service, Side::Database, &urls.postgres);
+        urls.amqp = around.url(service, Side::Broker, &urls.amqp);
+    }
+    Ok(engines)
 }
 
 pub(super) const fn routing_name(routing: Routing) -> &'static str {

@@ -257,6 +257,22 @@ impl Replica {
         self.fired_before = sum(self.fired_before, std::mem::take(&mut self.fired));
     }
 
+    /// Stops it where it stands: it answers nobody, and keeps what it has.
+    pub fn pause(&self) {
+        self.signal(crate::engines::Signal::STOP);
+    }
+
+    /// Lets it go on, if it stands still.
+    pub fn resume(&self) {
+        self.signal(crate::engines::Signal::CONT);
+    }
+
+    fn signal(&self, how: crate::engines::Signal) {
+        if let Some(pid) = self.pid() {
+            crate::engines::signal(pid, how);
+        }
+    }
+
     /// Starts it again where it was; returns when it listens.
     ///
     /// # Errors

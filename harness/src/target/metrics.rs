@@ -25,6 +25,13 @@ impl Metrics {
         Some(Self(texts.into_iter().collect::<Option<_>>()?))
     }
 
+    /// Both together.
+    #[must_use]
+    pub fn and(mut self, other: Self) -> Self {
+        self.0.extend(other.0);
+        self
+    }
+
     /// The sum of all series of a metric; none when there is none, or one is no whole number.
     pub fn sum(&self, name: &str) -> Option<u64> {
         let mut series = self.series(name).peekable();

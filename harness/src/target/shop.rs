@@ -5,7 +5,7 @@
 
 use super::child::Child;
 use super::{Distributed, Places, Replica};
-use crate::faults::FaultKind;
+use crate::faults::{FaultKind, Side};
 use ::shop::{Addresses, Answer, Command, Embedded, EmbeddedConfig, ProviderSettings, StartError};
 use platform::broker::Routing;
 use std::path::PathBuf;
@@ -63,13 +63,32 @@ impl Place {
     /// Why it cannot.
     pub fn suffers(&self, kind: FaultKind) -> Result<(), &'static str> {
         match self {
+            Self::Here | Self::Child { .. } if kind.needs_distributed() => Err(
+                "only a shop in processes on PostgreSQL and RabbitMQ can suffer it; add --engine distributed",
+            ),
+            Self::Distributed(distribution) => distribution.suffers(kind),
             Self::Here if kind.needs_child() => {
                 Err("only a shop in a child process can be killed; add --child")
             }
             Self::Running(_) if kind.needs_our_processes() => Err(
                 "a shop that runs already is not ours to break; only what the workload and the provider bring can happen to a --target",
             ),
-            Self::Here | Self::Child { .. } | Self::Distributed(_) | Self::Running(_) => Ok(()),
+            Self::Here | Self::Child { .. } | Self::Running(_) => Ok(()),
+        }
+    }
+}
+
+impl Distribution {
+    /// A server that others may use is not ours to stop.
+    fn suffers(&self, kind: FaultKind) -> Result<(), &'static str> {
+        match kind.needs_own() {
+            Some(Side::Database) if self.postgres.is_some() => Err(
+                "a PostgreSQL that others may use is not ours to break; leave --postgres out, and the run starts one of its own",
+            ),
+            Some(Side::Broker) if self.amqp.is_some() => Err(
+                "a RabbitMQ that others may use is not ours to break; leave --amqp out, and the run starts one of its own",
+            ),
+            _ => Ok(()),
         }
     }
 }
@@ -115,6 +134,9 @@ pub enum ShopError {
     /// Only a child can be killed.
     #[error("a shop in this process cannot be killed")]
     NotAChild,
+    /// Only a replica of many can stand still while the others go on.
+    #[error("only a replica of a distributed shop can stand still")]
+    NotDistributed,
     /// Somebody else started it.
     #[error("a shop that runs already is not ours to break, start or stop")]
     NotOurs,
@@ -202,6 +224,42 @@ impl Shop {
             Self::Child(child) => child.start_again(),
             Self::Distributed(distributed) => distributed.start_again(),
         }
+    }
+
+    /// Makes one replica of a service stand still, each time the next one.
+    ///
+    /// # Errors
+    /// When the shop is not in processes of its own.
+    pub fn pause(&mut self, service: &str) -> Result<(), ShopError> {
+        match self {
+            Self::Embedded(_) | Self::Child(_) => Err(ShopError::NotDistributed),
+            Self::Elsewhere(_) => Err(ShopError::NotOurs),
+            Self::Distributed(distributed) => {
+                distributed.next_of(service)?.pause();
+                Ok(())
+            }
+        }
+    }
+
+    /// Lets everything go on that stands still.
+    ///
+    /// # Errors
+    /// Never; it is one of the things that a shop can be told.
+    pub fn resume(&mut self) -> Result<(), ShopError> {
+        if let Self::Distributed(distributed) = self {
+            distributed.replicas().iter().for_each(Replica::resume);
+        }
+        Ok(())
+    }
+
+    /// How many of its processes stand still, as the system says.
+    pub fn standing_still(&self) -> u64 {
+        let still = self.pids().into_iter().filter(|pid| {
+            let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+            let state = stat.rsplit_once(") ").map(|(_, rest)| rest);
+            state.is_some_and(|state| state.starts_with('T'))
+        });
+        still.count() as u64
     }
 
     /// The process in which the shop runs, the first service of a distributed one; none while it is dead, or when

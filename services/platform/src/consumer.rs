@@ -37,7 +37,10 @@ pub(crate) async fn run(ctx: Context, service: Arc<dyn Service>) {
                 ctx.metrics().note(&error);
                 tracing::warn!(%error, ?pause, "cannot consume, everything unacked goes back");
             }
-            Err(error) => tracing::warn!(%error, ?pause, "the queue cannot be had"),
+            Err(error) => {
+                ctx.metrics().broker_errors.inc();
+                tracing::warn!(%error, ?pause, "the queue cannot be had");
+            }
         }
         ctx.metrics().consuming.set(0);
         if planted!(ctx, Bug::NoReconnect) {

@@ -43,6 +43,17 @@ pub async fn terminate_backends(url: &str, prefix: &str) -> Result<u64> {
     Ok(u64::try_from(n).unwrap_or(0))
 }
 
+/// The processes of the server that serve connections to the databases whose names begin with `prefix`, in order.
+pub async fn sessions(url: &str, prefix: &str) -> Result<Vec<i64>> {
+    let sql = "select pid::bigint from pg_stat_activity
+               where starts_with(datname, $1) and backend_type = 'client backend' order by pid";
+    query(url, sql, prefix)
+        .await?
+        .iter()
+        .map(|row| row.get(0))
+        .collect()
+}
+
 /// The databases whose names begin with `prefix`, in order.
 pub async fn databases(url: &str, prefix: &str) -> Result<Vec<String>> {
     let sql = "select datname from pg_database where starts_with(datname, $1) order by datname";
