@@ -33,7 +33,8 @@ macro_rules! schema {
     ($($name:literal: $file:literal),*) => { &[$(Migration { name: $name, sql: include_str!($file) }),*] };
 }
 
-const ORDERS: &[Migration] = schema!("orders-0001": "../../../services/orders/migrations/0001_orders.sql");
+const ORDERS: &[Migration] =
+    schema!("orders-0001": "../../../services/orders/migrations/0001_orders.sql");
 const PRODUCTS: &[Migration] =
     schema!("products-0001": "../../../services/products/migrations/0001_products.sql");
 const PAYMENTS: &[Migration] =
@@ -61,7 +62,10 @@ pub(crate) async fn databases(urls: [String; 4], sagas: i64) -> f64 {
         batches(provider, sagas, |tx, part| Box::pin(of_provider(tx, part))),
     );
     let (a, b, c, d) = done;
-    [a, b, c, d].into_iter().collect::<Result<Vec<()>>>().expect("statements that work");
+    [a, b, c, d]
+        .into_iter()
+        .collect::<Result<Vec<()>>>()
+        .expect("statements that work");
     sagas as f64 / began.elapsed().as_secs_f64()
 }
 
@@ -122,7 +126,8 @@ fn message(n: usize) -> Message {
 }
 
 async fn open(url: String, schema: &'static [Migration]) -> Postgres {
-    let store = Postgres::new(PostgresSettings::new(url, "ceiling")).expect("a URL that can be read");
+    let store =
+        Postgres::new(PostgresSettings::new(url, "ceiling")).expect("a URL that can be read");
     migrate(&store, schema).await.expect("a schema");
     store
 }
@@ -167,7 +172,11 @@ const EVENTS: Insert = Insert {
 };
 const INBOX: Insert = Insert {
     table: "inbox",
-    columns: &[("message_id", Kind::Text), ("seen", Kind::Int), ("applied_at_us", Kind::Int)],
+    columns: &[
+        ("message_id", Kind::Text),
+        ("seen", Kind::Int),
+        ("applied_at_us", Kind::Int),
+    ],
     key: Some("message_id"),
 };
 const PUBLISHED: Change = Change {
@@ -178,14 +187,25 @@ const PUBLISHED: Change = Change {
 
 /// Events said and marked, and messages heard, one of each kind a saga.
 async fn carried(tx: &dyn Tx, sagas: Range<i64>, said: &[i64], heard: &[i64]) -> Result<()> {
-    let rows = |kinds: &[i64], row: fn(i64, i64) -> Vec<Param<'static>>| -> Vec<Vec<Param<'static>>> {
-        let all = sagas.clone().flat_map(|n| kinds.iter().map(move |kind| row(n, *kind)));
-        all.collect()
-    };
+    let rows =
+        |kinds: &[i64], row: fn(i64, i64) -> Vec<Param<'static>>| -> Vec<Vec<Param<'static>>> {
+            let all = sagas
+                .clone()
+                .flat_map(|n| kinds.iter().map(move |kind| row(n, *kind)));
+            all.collect()
+        };
     let event = |n, kind| -> Vec<Param<'static>> {
         let of_saga = id(n, 0);
         params![
-            id(n, kind), "order.created", "order", of_saga.clone(), 1_i64, of_saga, id(n, 7), DATA, TRACE,
+            id(n, kind),
+            "order.created",
+            "order",
+            of_saga.clone(),
+            1_i64,
+            of_saga,
+            id(n, 7),
+            DATA,
+            TRACE,
             1_780_000_000_000_000_i64
         ]
         .to_vec()
@@ -193,10 +213,14 @@ async fn carried(tx: &dyn Tx, sagas: Range<i64>, said: &[i64], heard: &[i64]) ->
     let applied = |n, kind| -> Vec<Param<'static>> {
         params![id(n, kind), 1_i64, 1_780_000_000_000_000_i64].to_vec()
     };
-    let ids: Vec<String> = sagas.clone().flat_map(|n| said.iter().map(move |kind| id(n, *kind))).collect();
+    let ids: Vec<String> = sagas
+        .clone()
+        .flat_map(|n| said.iter().map(move |kind| id(n, *kind)))
+        .collect();
     tx.insert_many(&INBOX, &rows(heard, applied)).await?;
     tx.insert_many(&EVENTS, &rows(said, event)).await?;
-    tx.update_many(&PUBLISHED, params![1_780_000_000_000_001_i64], &ids).await?;
+    tx.update_many(&PUBLISHED, params![1_780_000_000_000_001_i64], &ids)
+        .await?;
     Ok(())
 }
 
@@ -272,7 +296,11 @@ async fn of_payments(tx: &dyn Tx, sagas: Range<i64>) -> Result<()> {
             params![id(n, 8), id(n, 0), id(n, 3), TRACE, n],
         )
         .await?;
-        tx.query("select status from payments where id = $1", params![id(n, 8)]).await?;
+        tx.query(
+            "select status from payments where id = $1",
+            params![id(n, 8)],
+        )
+        .await?;
         tx.execute(
             "update payments set status = 'processed', version = version + 1 where id = $1 and status = 'created'",
             params![id(n, 8)],

@@ -32,7 +32,8 @@ use std::time::Duration;
 
 const ORDERS: u64 = 10_000;
 /// What the TypeScript version of this system needs and reaches, on a machine like this one.
-const TYPESCRIPT: &str = "the public TypeScript version of this system: 105 to 132 sagas/s, 18.1 ms CPU a saga";
+const TYPESCRIPT: &str =
+    "the public TypeScript version of this system: 105 to 132 sagas/s, 18.1 ms CPU a saga";
 
 /// The servers of all measurements.
 struct Engines {
@@ -62,13 +63,18 @@ fn main() {
         let at = args.iter().position(|arg| arg == flag);
         at.and_then(|at| args.get(at + 1)?.parse::<u64>().ok())
     };
-    let (orders, old) = (after("--orders").unwrap_or(ORDERS), after("--old").unwrap_or(0));
+    let (orders, old) = (
+        after("--orders").unwrap_or(ORDERS),
+        after("--old").unwrap_or(0),
+    );
     let dir = tempfile::tempdir().expect("a temporary directory");
     let engines = Engines {
         postgres: PrivatePostgres::start(&dir.path().join("postgres")).expect("PostgreSQL"),
         rabbit: PrivateRabbit::start(&dir.path().join("rabbit")).expect("RabbitMQ"),
     };
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
     let runtime = runtime.expect("a runtime");
     let local = tokio::task::LocalSet::new();
     println!("{IN_FLIGHT} orders in flight, {orders} a figure; {TYPESCRIPT}\n");
@@ -76,13 +82,33 @@ fn main() {
         let usual = shop(&engines, USUAL, orders, old).await;
         if args.iter().any(|arg| arg == "--all") {
             for shape in [
-                Shape { name: "topic", routing: Routing::Topic, ..USUAL },
-                Shape { name: "two replicas of each", replicas: 2, ..USUAL },
-                Shape { name: "batches of 1", batch_max: Some(1), ..USUAL },
+                Shape {
+                    name: "topic",
+                    routing: Routing::Topic,
+                    ..USUAL
+                },
+                Shape {
+                    name: "two replicas of each",
+                    replicas: 2,
+                    ..USUAL
+                },
+                Shape {
+                    name: "batches of 1",
+                    batch_max: Some(1),
+                    ..USUAL
+                },
             ] {
-                let few = if shape.batch_max.is_some() { orders / 5 } else { orders };
+                let few = if shape.batch_max.is_some() {
+                    orders / 5
+                } else {
+                    orders
+                };
                 let rate = shop(&engines, shape, few, 0).await;
-                println!("{:34} {:8.2}", format!("{} / {}", shape.name, USUAL.name), rate / usual);
+                println!(
+                    "{:34} {:8.2}",
+                    format!("{} / {}", shape.name, USUAL.name),
+                    rate / usual
+                );
             }
         }
         ceilings(&engines, orders, usual).await;
@@ -96,10 +122,13 @@ async fn shop(engines: &Engines, shape: Shape, orders: u64, old: u64) -> f64 {
     let tap = tokio::task::spawn_local(tapped(settings.clone()));
     let mut urls = BTreeMap::new();
     for service in SERVICES {
-        urls.insert(service, EngineUrls {
-            postgres: database(engines, &format!("{prefix}{service}")).await,
-            amqp: engines.rabbit.url(),
-        });
+        urls.insert(
+            service,
+            EngineUrls {
+                postgres: database(engines, &format!("{prefix}{service}")).await,
+                amqp: engines.rabbit.url(),
+            },
+        );
     }
     let config = DistributedConfig {
         program: env!("CARGO_BIN_EXE_crashcart").into(),
@@ -112,7 +141,8 @@ async fn shop(engines: &Engines, shape: Shape, orders: u64, old: u64) -> f64 {
         starts_within: Duration::from_secs(60),
         planted: None,
     };
-    let started = tokio::task::spawn_blocking(|| Distributed::start(config, &AtomicBool::new(false)));
+    let started =
+        tokio::task::spawn_blocking(|| Distributed::start(config, &AtomicBool::new(false)));
     let shop = started.await.expect("a start").expect("the shop starts");
     let target = Target::new(&shop.places());
     let doors = Doors {
@@ -124,14 +154,24 @@ async fn shop(engines: &Engines, shape: Shape, orders: u64, old: u64) -> f64 {
     if old > 0 {
         closed(&doors, old, "filling").await;
         let full = measured(engines, &shop, &doors, ("the same, full", orders)).await;
-        println!("{:34} {:8.2}", format!("full / empty, {old} old orders"), full / empty);
+        println!(
+            "{:34} {:8.2}",
+            format!("full / empty, {old} old orders"),
+            full / empty
+        );
     }
-    tokio::task::spawn_blocking(|| shop.stop()).await.expect("an end");
+    tokio::task::spawn_blocking(|| shop.stop())
+        .await
+        .expect("an end");
     tap.abort();
-    rabbit::delete_all(&settings).await.expect("queues to delete");
+    rabbit::delete_all(&settings)
+        .await
+        .expect("queues to delete");
     for service in SERVICES {
         let name = format!("{prefix}{service}");
-        postgres::drop_database(&engines.postgres.url(), &name).await.expect("a database to drop");
+        postgres::drop_database(&engines.postgres.url(), &name)
+            .await
+            .expect("a database to drop");
     }
     empty
 }
@@ -161,7 +201,10 @@ async fn measured(
 
 /// Processor time so far: services, PostgreSQL, RabbitMQ, this process.
 fn spent(engines: &Engines, shop: &Distributed) -> [Duration; 4] {
-    let all_below = |pids: Vec<u32>| pids.first().map_or(Duration::ZERO, |pid| cpu::of_all_below(*pid));
+    let all_below = |pids: Vec<u32>| {
+        pids.first()
+            .map_or(Duration::ZERO, |pid| cpu::of_all_below(*pid))
+    };
     [
         shop.replicas().iter().map(Replica::cpu).sum(),
         all_below(engines.postgres.pids()),
@@ -175,7 +218,9 @@ async fn ceilings(engines: &Engines, orders: u64, usual: f64) {
     println!();
     let settings = settings(engines, "ceiling_", Routing::Fanout);
     let broker = ceiling::broker(&settings, orders as usize).await;
-    rabbit::delete_all(&settings).await.expect("queues to delete");
+    rabbit::delete_all(&settings)
+        .await
+        .expect("queues to delete");
     let mut urls = SERVICES.map(|service| format!("ceiling_{service}"));
     for url in &mut urls {
         *url = database(engines, url).await;
@@ -185,7 +230,11 @@ async fn ceilings(engines: &Engines, orders: u64, usual: f64) {
         ("ceiling: the broker alone", broker),
         ("ceiling: the databases alone", databases),
     ] {
-        println!("{name:34} {best:8.0} sagas/s   {} reaches {:.2} of it", USUAL.name, usual / best);
+        println!(
+            "{name:34} {best:8.0} sagas/s   {} reaches {:.2} of it",
+            USUAL.name,
+            usual / best
+        );
     }
 }
 
@@ -199,7 +248,9 @@ fn settings(engines: &Engines, prefix: &str, routing: Routing) -> RabbitSettings
 
 async fn database(engines: &Engines, name: &str) -> String {
     let server = engines.postgres.url();
-    postgres::create_database(&server, name).await.expect("a database");
+    postgres::create_database(&server, name)
+        .await
+        .expect("a database");
     postgres::url_of(&server, name)
 }
 

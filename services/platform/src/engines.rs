@@ -13,6 +13,9 @@ const POSTGRES: &str = "postgres://postgres@127.0.0.1:5432/postgres";
 /// Where RabbitMQ is; `CRASHCART_AMQP` says it.
 const AMQP: &str = "amqp://guest:guest@127.0.0.1:5672/%2f";
 
+/// Makes the names of tests in one process different.
+static COUNT: AtomicU64 = AtomicU64::new(0);
+
 /// The engines of one test.
 #[derive(Debug, Clone)]
 pub struct Engines {
@@ -34,7 +37,6 @@ impl Engines {
         reason = "tests run outside of any service"
     )]
     pub fn find(test: &str) -> Option<Self> {
-        static COUNT: AtomicU64 = AtomicU64::new(0);
         let say = |name, usual: &str| std::env::var(name).unwrap_or_else(|_| usual.to_owned());
         let (postgres, amqp) = (
             say("CRASHCART_POSTGRES", POSTGRES),
