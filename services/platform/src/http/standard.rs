@@ -1,7 +1,7 @@
 //! The endpoints that every service has: health, metrics, and everything a checker wants to see.
 
 use super::{Api, Doc, Id, Listing, Params, Problem, list, list::Page};
-use crate::broker::{BrokerError, DeadLetter, Depth, Tapped};
+use crate::broker::{BrokerError, DeadBody, DeadLetter, Depth, Tapped};
 use crate::{Context, Result, inbox, log};
 use axum::extract::State;
 use axum::http::{StatusCode, header};
@@ -256,14 +256,21 @@ async fn dead_letters(State(ctx): State<Context>, listing: Listing) -> Result<Re
 }
 
 fn view(queue: &'static str, letter: DeadLetter) -> Result<DeadLetterView> {
-    let json = letter.message.to_json()?;
+    let json = match letter.body {
+        DeadBody::Message(message) => RawValue::from_string(message.to_json()?)?,
+        // JSON that is no message is shown as it is, and anything else as text.
+        DeadBody::Unreadable(text) => match serde_json::from_str(&text) {
+            Ok(json) => json,
+            Err(_) => serde_json::value::to_raw_value(&text)?,
+        },
+    };
     Ok(DeadLetterView {
         queue,
-        id: letter.message.id.to_string(),
+        id: letter.id.to_string(),
         reason: letter.reason,
         attempts: letter.attempts,
         dead_at_us: letter.at_us,
-        message: RawValue::from_string(json)?,
+        message: json,
     })
 }
 

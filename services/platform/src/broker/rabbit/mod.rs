@@ -1,9 +1,27 @@
-//! RabbitMQ: one durable exchange, a quorum queue for each service, confirms in windows, one supervisor.
+//! RabbitMQ: one durable exchange, a quorum queue for each service, confirms in windows.
+//!
+//! A connection for publishing and one for consuming are made when they are first needed. Whatever goes wrong on
+//! one ends it with everything in flight on it; the next who needs it makes it again, topology included. What was
+//! unacked comes back by itself, and what was unconfirmed is still in the event logs.
+
+pub mod admin;
+mod dead;
+mod deliveries;
+mod envelope;
+mod link;
+mod publisher;
+mod tap;
+mod topology;
+
+pub use tap::RabbitTap;
 
 use super::{Broker, BrokerError, DeadLetter, Deliveries, Depth, Result, Tapped};
 use async_trait::async_trait;
 use contract::{EventType, Message, MessageId};
+use deliveries::Subscriptions;
+use link::Line;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// Which queues the exchange puts a message into.
@@ -65,55 +83,92 @@ impl RabbitSettings {
 
 /// A RabbitMQ broker. Connects when it is first needed, and again whenever a connection was lost. Cheap to clone.
 #[derive(Clone)]
-pub struct Rabbit {
-    settings: std::sync::Arc<RabbitSettings>,
+pub struct Rabbit(Arc<Inner>);
+
+struct Inner {
+    settings: Arc<RabbitSettings>,
+    publishing: Line,
+    consuming: Line,
+    subscriptions: Subscriptions,
+    /// One look at dead letters at a time: two would each see a part of them.
+    dead: tokio::sync::Mutex<()>,
 }
 
 impl Rabbit {
     /// A broker that nobody has connected to yet.
     ///
     /// # Errors
-    /// [`BrokerError::Refused`] when the URL cannot be read; it says what is wrong with it.
+    /// [`BrokerError::Refused`] when the URL or the file of certificates cannot be read; it says what is wrong.
     pub fn new(settings: RabbitSettings) -> Result<Self> {
-        Ok(Self {
-            settings: std::sync::Arc::new(settings),
-        })
+        let settings = Arc::new(settings);
+        let address = link::Address::new(&settings)?;
+        Ok(Self(Arc::new(Inner {
+            publishing: Line::new(&settings, address.clone(), "publish"),
+            consuming: Line::new(&settings, address, "consume"),
+            settings,
+            subscriptions: Subscriptions::default(),
+            dead: tokio::sync::Mutex::default(),
+        })))
     }
 
-    fn gone(&self) -> BrokerError {
-        BrokerError::Unavailable(self.settings.application.clone())
+    /// The name of `service`'s queue, if it has one.
+    fn queue(&self, service: &str) -> Result<String> {
+        let Inner { settings, .. } = &*self.0;
+        if settings.queues.iter().any(|queue| queue.service == service) {
+            Ok(topology::queue(settings, service))
+        } else {
+            Err(BrokerError::NoQueue(service.to_owned()))
+        }
     }
 }
 
 #[async_trait]
 impl Broker for Rabbit {
-    async fn publish(&self, _batch: &[Message]) -> Result<()> {
-        Err(self.gone())
+    async fn publish(&self, batch: &[Message]) -> Result<()> {
+        let link = self.0.publishing.link().await?;
+        let outcome = publisher::publish(&link, &self.0.settings, batch).await;
+        self.0.publishing.judge(&link, outcome)
     }
 
-    async fn subscribe(&self, _queue: &str) -> Result<Box<dyn Deliveries>> {
-        Err(self.gone())
+    async fn subscribe(&self, queue: &str) -> Result<Box<dyn Deliveries>> {
+        let name = self.queue(queue)?;
+        let link = self.0.consuming.link().await?;
+        let outcome = deliveries::subscribe(self, &link, queue, &name).await;
+        Ok(Box::new(self.0.consuming.judge(&link, outcome)?))
     }
 
-    async fn depth(&self, _queue: &str) -> Result<Depth> {
-        Err(self.gone())
+    async fn depth(&self, queue: &str) -> Result<Depth> {
+        let name = self.queue(queue)?;
+        let link = self.0.consuming.link().await?;
+        let outcome = topology::depth(&link, &self.0.settings, queue).await;
+        let (ready, retrying, dead) = self.0.consuming.judge(&link, outcome)?;
+        let unacked = self.0.subscriptions.unacked(&name);
+        Ok(Depth {
+            ready,
+            unacked,
+            retrying,
+            dead,
+        })
     }
 
     async fn dead_letters(
         &self,
-        _queue: &str,
-        _after: Option<MessageId>,
-        _n: usize,
+        queue: &str,
+        after: Option<MessageId>,
+        n: usize,
     ) -> Result<Vec<DeadLetter>> {
-        Err(self.gone())
+        self.queue(queue)?;
+        dead::list(&self.0, queue, after, n).await
     }
 
-    async fn replay(&self, _queue: &str, _id: MessageId) -> Result<bool> {
-        Err(self.gone())
+    async fn replay(&self, queue: &str, id: MessageId) -> Result<bool> {
+        self.queue(queue)?;
+        dead::replay(&self.0, queue, id).await
     }
 
-    async fn discard(&self, _queue: &str, _id: MessageId) -> Result<bool> {
-        Err(self.gone())
+    async fn discard(&self, queue: &str, id: MessageId) -> Result<bool> {
+        self.queue(queue)?;
+        dead::discard(&self.0, queue, id).await
     }
 
     async fn tap(&self, _after: i64, _n: usize) -> Result<Vec<Tapped>> {
