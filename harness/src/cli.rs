@@ -1,5 +1,6 @@
 //! The command line: what can be asked for, and what the answers mean.
 
+use crate::dead::DeadArgs;
 use clap::{Args, Parser, Subcommand};
 use contract::Bug;
 use harness::faults::FaultKind;
@@ -49,6 +50,8 @@ pub(crate) enum Command {
     Selftest(SelfTestArgs),
     /// Run the shop on this machine until Ctrl-C or SIGTERM
     Serve(ServeArgs),
+    /// List, replay or discard the messages that services gave up
+    DeadLetters(DeadArgs),
 }
 
 const RUN_HELP: &str = "\

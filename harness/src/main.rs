@@ -9,6 +9,7 @@ macro_rules! say {
 }
 
 mod cli;
+mod dead;
 mod judge;
 mod serve;
 
@@ -26,6 +27,7 @@ fn main() -> ExitCode {
         cli::Command::Check(args) => judge::check(&args),
         cli::Command::Selftest(args) => ExitCode::from(harness::selftest::command(&args)),
         cli::Command::Serve(args) => serve::serve(&args),
+        cli::Command::DeadLetters(args) => dead::dead_letters(&args),
     })
 }
 

@@ -130,7 +130,8 @@ pub trait Tx: Send + Sync {
     /// Inserts `rows` and tells of each whether it is new; one statement where the engine can.
     async fn insert_many(&self, insert: &Insert, rows: &[Vec<Param<'_>>]) -> Result<Vec<bool>>;
 
-    /// Changes the rows with these keys in the same way and tells how many; one statement where the engine can.
+    /// Changes the rows with these keys in the same way, each once, and tells how many; one statement where the
+    /// engine can.
     async fn update_many(
         &self,
         change: &Change,

@@ -7,6 +7,7 @@ use super::checkpoint::Checkpointer;
 use super::{Change, Claim, Insert, Param, Result, Row, Store, StoreError, Tx, Value};
 use async_trait::async_trait;
 use rusqlite::{CachedStatement, Connection, ErrorCode, types::ValueRef};
+use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -307,7 +308,8 @@ impl Tx for SqliteTx {
         params.push(Param::Null);
         self.run(&sql, |statement| {
             let mut changed = 0;
-            for key in keys {
+            let mut done = BTreeSet::new();
+            for key in keys.iter().filter(|key| done.insert(key.as_str())) {
                 params.pop();
                 params.push(Param::from(key));
                 changed += execute(statement, &params)?;

@@ -205,6 +205,41 @@ async fn with_topic_routing_a_queue_gets_what_its_service_hears() {
 }
 
 #[tokio::test]
+async fn what_a_service_does_not_hear_is_done_without_it() {
+    let Some(shop) = shop("unheard") else { return };
+    let broker = rabbit(&shop);
+    let unheard = |range: std::ops::RangeInclusive<u64>| range.map(created).collect::<Vec<_>>();
+    broker.publish(&unheard(1..=300)).await.unwrap();
+    broker.publish(&messages(301..=302)).await.unwrap();
+    broker.publish(&unheard(303..=310)).await.unwrap();
+    let mut deliveries = broker.subscribe("a").await.unwrap();
+    let mut heard = Vec::new();
+    while heard.len() < 2 {
+        heard.extend(deliveries.next(100).await.unwrap());
+    }
+    let numbers: Vec<u64> = heard.iter().map(|one| number(&one.message)).collect();
+    assert_eq!(numbers, [301, 302]);
+    deliveries
+        .retry(heard[0].tag, Duration::ZERO, "not yet")
+        .await
+        .unwrap();
+    deliveries.ack(heard[1].tag).await.unwrap();
+    // The one that was put off comes back, and what was never heard does not.
+    let again = deliveries.next(100).await.unwrap();
+    assert_eq!((number(&again[0].message), again[0].attempts), (301, 1));
+    deliveries.ack(again[0].tag).await.unwrap();
+    drop(deliveries);
+    let mut deliveries = broker.subscribe("a").await.unwrap();
+    let waiting = tokio::time::timeout(Duration::from_millis(100), deliveries.next(1));
+    assert!(waiting.await.is_err(), "nothing is left");
+    until_ok(async || match broker.depth("a").await? {
+        depth if depth == platform::broker::Depth::default() => Ok(()),
+        _ => Err(BrokerError::Unavailable("not yet".to_owned())),
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn something_else_under_our_name_is_named_with_the_way_out() {
     let Some(shop) = shop("other arguments") else {
         return;

@@ -81,7 +81,7 @@ async fn settle(inner: &Inner, service: &str, id: MessageId, replays: bool) -> R
             let queue = topology::queue(&inner.settings, service);
             let properties = envelope::marked(&delivery.properties, 0, None);
             let outgoing = Outgoing::to_queue(&queue, delivery.data, properties)?;
-            publisher::put(&look.link, &[outgoing]).await?;
+            publisher::put(&look.link, outgoing).await?;
         }
         // After the confirm: the other way round loses the message if we die in between.
         let acked = look.letters.basic_ack(tag, BasicAckOptions::default());

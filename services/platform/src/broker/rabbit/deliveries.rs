@@ -9,7 +9,7 @@ use super::{BrokerError, Rabbit, Result, publisher, topology};
 use crate::Clock;
 use crate::broker::{DeadBody, Deliveries, Delivery};
 use async_trait::async_trait;
-use contract::Message;
+use contract::{EventType, Message};
 use futures_util::{FutureExt, Stream};
 use lapin::options::{BasicAckOptions, BasicConsumeOptions, BasicQosOptions};
 use lapin::types::{FieldTable, ShortString};
@@ -58,7 +58,8 @@ struct Held {
 struct Out {
     tag: u64,
     attempts: u32,
-    message: Arc<Message>,
+    /// None when the service does not hear this type: done as soon as everything before it is.
+    message: Option<Arc<Message>>,
 }
 
 impl Inbound {
@@ -98,26 +99,34 @@ impl Held {
         self.arrived.len() + self.out.len()
     }
 
-    fn take(
-        &mut self,
-        max: usize,
-        cx: &mut Context<'_>,
-    ) -> Poll<Result<Vec<lapin::message::Delivery>>> {
+    /// Up to `max` of what came in; ready without any only if nobody waits.
+    fn take(&mut self, max: usize, waiting: Option<&mut Context<'_>>) -> Poll<Result<Arrived>> {
+        let waits = waiting.is_some();
         // What is there goes out before the waker is left with lapin.
         if self.arrived.len() < max {
-            self.arrive(Some(cx));
+            self.arrive(waiting);
         }
         if let Some(error) = &self.ended {
             // The server has taken everything back.
             return Poll::Ready(Err(error.clone()));
         }
-        if self.arrived.is_empty() {
+        if self.arrived.is_empty() && waits {
             return Poll::Pending;
         }
         let n = self.arrived.len().min(max);
         Poll::Ready(Ok(self.arrived.drain(..n).collect()))
     }
+
+    /// Lets go of everything up to `up_to`, and of what nobody hears right after it. Returns the last of it.
+    fn settle(&mut self, up_to: u64) -> Option<u64> {
+        let mut n = self.out.partition_point(|out| out.tag <= up_to);
+        let after = self.out.iter().skip(n);
+        n += after.take_while(|out| out.message.is_none()).count();
+        self.out.drain(..n).next_back().map(|out| out.tag)
+    }
 }
+
+type Arrived = Vec<lapin::message::Delivery>;
 
 /// Consumes the queue `name`.
 pub(super) async fn subscribe(
@@ -146,22 +155,38 @@ pub(super) async fn subscribe(
         ended: None,
     })));
     rabbit.0.subscriptions.add(name, &inbound);
+    let queues = rabbit.0.settings.queues.iter();
+    let heard = queues.filter(|queue| queue.service == service);
     Ok(Subscription {
         rabbit: rabbit.clone(),
         service: service.to_owned(),
+        hears: heard.flat_map(|queue| queue.hears.clone()).collect(),
         channel,
         inbound,
+        is_reading: false,
     })
 }
 
 pub(super) struct Subscription {
     rabbit: Rabbit,
     service: String,
+    hears: Vec<EventType>,
     channel: Channel,
     inbound: Arc<Inbound>,
+    /// Set while messages are between the server and the caller.
+    is_reading: bool,
 }
 
 impl Subscription {
+    /// An error when a caller went away in the middle of [`Deliveries::next`]: an ack would cover what it never got.
+    fn is_whole(&self) -> Result<()> {
+        if self.is_reading {
+            let why = "a batch was abandoned, and goes back".to_owned();
+            return Err(BrokerError::Unavailable(why));
+        }
+        Ok(())
+    }
+
     /// Acks without waiting: an ack that is lost is a repeated delivery, and those are absorbed anyway.
     fn done(&self, tag: u64, multiple: bool) -> Result<()> {
         let sent = self.channel.basic_ack(tag, BasicAckOptions { multiple });
@@ -175,28 +200,60 @@ impl Subscription {
     async fn put_aside(&self, tag: u64, outgoing: Outgoing) -> Result<()> {
         let publishing = &self.rabbit.0.publishing;
         let link = publishing.link().await?;
-        let outcome = publisher::put(&link, &[outgoing]).await;
+        let outcome = publisher::put(&link, outgoing).await;
         publishing.judge(&link, outcome)?;
         self.inbound.held().out.retain(|out| out.tag != tag);
         self.done(tag, false)
     }
 
+    /// Done with everything up to `up_to`. A tag that was put aside is settled: the server knows it no more.
+    fn settle(&self, up_to: u64) -> Result<()> {
+        let last = self.inbound.held().settle(up_to);
+        last.map_or(Ok(()), |last| self.done(last, true))
+    }
+
     fn find(&self, tag: u64) -> Option<(Arc<Message>, u32)> {
         let held = self.inbound.held();
         let out = held.out.iter().find(|out| out.tag == tag)?;
-        Some((Arc::clone(&out.message), out.attempts))
+        Some((Arc::clone(out.message.as_ref()?), out.attempts))
+    }
+
+    /// Whether the service is known not to hear this. It is not even parsed: with [`super::Routing::Fanout`] that
+    /// is most of what comes.
+    fn is_ignored(&self, raw: &lapin::message::Delivery) -> bool {
+        let kind = raw.properties.kind().as_ref();
+        let kind = kind.and_then(|kind| EventType::parse(kind.as_str()));
+        kind.is_some_and(|kind| !self.hears.contains(&kind))
     }
 
     /// A message of ours becomes a delivery; anything else is given up as it is, and the others pass.
-    async fn read(&self, raw: lapin::message::Delivery) -> Result<Option<Delivery>> {
+    async fn read(
+        &self,
+        raw: lapin::message::Delivery,
+        deliveries: &mut Vec<Delivery>,
+    ) -> Result<()> {
         let (tag, attempts) = (raw.delivery_tag, envelope::attempts(&raw));
+        let out = |message| Out {
+            tag,
+            attempts,
+            message,
+        };
+        if self.is_ignored(&raw) {
+            self.inbound.held().out.push_back(out(None));
+            return Ok(());
+        }
         match DeadBody::read(&raw.data) {
-            Ok(message) => Ok(Some(Delivery {
-                tag,
-                message,
-                redelivered: raw.redelivered || attempts > 0,
-                attempts,
-            })),
+            Ok(message) => {
+                let kept = out(Some(Arc::clone(&message)));
+                self.inbound.held().out.push_back(kept);
+                deliveries.push(Delivery {
+                    tag,
+                    message,
+                    redelivered: raw.redelivered || attempts > 0,
+                    attempts,
+                });
+                Ok(())
+            }
             Err(reason) => {
                 tracing::error!(
                     reason,
@@ -206,9 +263,8 @@ impl Subscription {
                 let fate = Some((reason.as_str(), Clock::Os.now_us()));
                 let properties = envelope::marked(&raw.properties, attempts, fate);
                 let dead = topology::dead(&self.rabbit.0.settings, &self.service);
-                let outgoing = Outgoing::to_queue(&dead, raw.data, properties)?;
-                self.put_aside(tag, outgoing).await?;
-                Ok(None)
+                self.put_aside(tag, Outgoing::to_queue(&dead, raw.data, properties)?)
+                    .await
             }
         }
     }
@@ -217,33 +273,38 @@ impl Subscription {
 #[async_trait]
 impl Deliveries for Subscription {
     async fn next(&mut self, max: usize) -> Result<Vec<Delivery>> {
+        self.is_whole()?;
+        let max = max.max(1);
+        let mut deliveries = Vec::new();
         loop {
-            let take = |cx: &mut Context<'_>| self.inbound.held().take(max.max(1), cx);
-            let taken = std::future::poll_fn(take).await?;
-            let mut deliveries = Vec::with_capacity(taken.len());
-            for raw in taken {
-                deliveries.extend(self.read(raw).await?);
-            }
-            let out = |delivery: &Delivery| Out {
-                tag: delivery.tag,
-                attempts: delivery.attempts,
-                message: Arc::clone(&delivery.message),
+            let left = max - deliveries.len();
+            let arrived = if deliveries.is_empty() {
+                let take = |cx: &mut Context<'_>| self.inbound.held().take(left, Some(cx));
+                std::future::poll_fn(take).await?
+            } else {
+                // No more is sent than the prefetch, so this comes to an end.
+                match self.inbound.held().take(left, None) {
+                    Poll::Ready(arrived) => arrived?,
+                    Poll::Pending => Vec::new(),
+                }
             };
-            self.inbound.held().out.extend(deliveries.iter().map(out));
-            if !deliveries.is_empty() {
+            let is_all = arrived.is_empty();
+            self.is_reading = true;
+            for raw in arrived {
+                self.read(raw, &mut deliveries).await?;
+            }
+            self.is_reading = false;
+            if deliveries.is_empty() {
+                self.settle(0)?;
+            } else if is_all || deliveries.len() >= max {
                 return Ok(deliveries);
             }
         }
     }
 
     async fn ack(&mut self, up_to: u64) -> Result<()> {
-        let last = {
-            let mut held = self.inbound.held();
-            let n = held.out.partition_point(|out| out.tag <= up_to);
-            held.out.drain(..n).next_back().map(|out| out.tag)
-        };
-        // A tag that was put aside is settled: the server would not know it any more.
-        last.map_or(Ok(()), |last| self.done(last, true))
+        self.is_whole()?;
+        self.settle(up_to)
     }
 
     async fn retry(&mut self, tag: u64, pause: Duration, reason: &str) -> Result<()> {

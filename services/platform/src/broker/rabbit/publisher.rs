@@ -32,15 +32,15 @@ pub(super) async fn publish(
         Outgoing::event(&exchange, message, mandatory)
     };
     let window = batch.iter().map(outgoing).collect::<Result<Vec<_>>>()?;
-    send(link, &link.exchange, &window).await
+    send(link, &link.exchange, window).await
 }
 
-/// Sends messages to one queue each.
-pub(super) async fn put(link: &Link, outgoing: &[Outgoing]) -> Result<()> {
-    send(link, &link.queues, outgoing).await
+/// Sends a message to one queue.
+pub(super) async fn put(link: &Link, outgoing: Outgoing) -> Result<()> {
+    send(link, &link.queues, vec![outgoing]).await
 }
 
-async fn send(link: &Link, slot: &Mutex<Option<Channel>>, outgoing: &[Outgoing]) -> Result<()> {
+async fn send(link: &Link, slot: &Mutex<Option<Channel>>, outgoing: Vec<Outgoing>) -> Result<()> {
     if link.is_blocked() {
         return Err(blocked());
     }
@@ -51,7 +51,9 @@ async fn send(link: &Link, slot: &Mutex<Option<Channel>>, outgoing: &[Outgoing])
         Some(channel) => channel,
         None => confirming(link).await?,
     };
-    for window in outgoing.chunks(WINDOW) {
+    let mut outgoing = outgoing.into_iter();
+    while !outgoing.as_slice().is_empty() {
+        let window = outgoing.by_ref().take(WINDOW);
         let sent = send_window(link, &channel, window).await;
         sent.map_err(|error| if link.is_blocked() { blocked() } else { error })?;
     }
@@ -71,20 +73,23 @@ async fn confirming(link: &Link) -> Result<Channel> {
     Ok(channel)
 }
 
-async fn send_window(link: &Link, channel: &Channel, window: &[Outgoing]) -> Result<()> {
-    let sent = window.iter().map(|one| publish_one(channel, one));
+async fn send_window(
+    link: &Link,
+    channel: &Channel,
+    window: impl Iterator<Item = Outgoing>,
+) -> Result<()> {
+    let sent = window.map(|one| publish_one(channel, one));
     let confirms = link.ask("publish", try_join_all(sent)).await?;
     link.ask("confirm", confirmed(confirms)).await?
 }
 
-async fn publish_one(channel: &Channel, one: &Outgoing) -> lapin::Result<PublisherConfirm> {
-    let (exchange, key) = (one.exchange.clone(), one.key.clone());
+async fn publish_one(channel: &Channel, one: Outgoing) -> lapin::Result<PublisherConfirm> {
     let options = BasicPublishOptions {
         mandatory: one.mandatory,
         immediate: false,
     };
-    let properties = one.properties.clone();
-    let sent = channel.basic_publish(exchange, key, options, &one.body, properties);
+    let (exchange, key) = (one.exchange, one.key);
+    let sent = channel.basic_publish(exchange, key, options, &one.body, one.properties);
     sent.await
 }
 
