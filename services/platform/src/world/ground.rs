@@ -13,6 +13,7 @@ use crate::store::{Postgres, PostgresSettings, Sqlite, Store};
 use crate::{Clock, Settings};
 use contract::EventType;
 use futures_util::FutureExt;
+use futures_util::future::join_all;
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -159,30 +160,56 @@ impl Real {
     }
 
     async fn store(&self, service: &str) -> Arc<dyn Store> {
-        // The first service is here before anybody publishes, so the tap misses nothing.
-        let tapped = self.opened.get_or_init(|| self.broker.open(TAP));
-        tapped.await;
-        let (url, name) = (&self.engines.postgres, format!("{}_{service}", self.prefix));
-        lock(&self.databases).push(name.clone());
-        let created = postgres::create_database(url, &name).await;
-        created.expect("a database can be created");
+        self.opened.get_or_init(|| self.open()).await;
+        self.create(service).await;
+        let url = postgres::url_of(&self.engines.postgres, &self.database(service));
         let settings = PostgresSettings {
             writers: 2,
             readers: 2,
-            ..PostgresSettings::new(postgres::url_of(url, &name), "a story")
+            ..PostgresSettings::new(url, "a story")
         };
         Arc::new(Postgres::new(settings).expect("a URL that was connected to"))
+    }
+
+    /// The tap and the databases of all who have a queue, at the same time: each takes a while. The first service
+    /// is here before anybody publishes, so the tap misses nothing.
+    async fn open(&self) {
+        let queues = self.rabbit.queues.iter();
+        let databases = join_all(queues.map(|queue| self.create(queue.service)));
+        tokio::join!(self.broker.open(TAP), databases);
+    }
+
+    fn database(&self, service: &str) -> String {
+        format!("{}_{service}", self.prefix)
+    }
+
+    /// Creates the database of `service`, if there is none yet.
+    async fn create(&self, service: &str) {
+        let name = self.database(service);
+        {
+            let mut databases = lock(&self.databases);
+            if databases.contains(&name) {
+                return;
+            }
+            databases.push(name.clone());
+        }
+        let created = postgres::create_database(&self.engines.postgres, &name).await;
+        created.expect("a database can be created");
     }
 
     async fn clear(&self) -> Result<(), Left> {
         self.broker.close();
         let databases = std::mem::take(&mut *lock(&self.databases));
-        let mut dropped = Ok(());
-        for name in databases {
-            dropped = dropped.and(postgres::drop_database(&self.engines.postgres, &name).await);
-        }
-        rabbit::delete_tap(&self.rabbit, TAP).await?;
-        rabbit::delete_all(&self.rabbit).await?;
-        Ok(dropped?)
+        let drops = databases
+            .iter()
+            .map(|name| postgres::drop_database(&self.engines.postgres, name));
+        // All of it is tried, whatever fails.
+        let (dropped, tap, queues) = tokio::join!(
+            join_all(drops),
+            rabbit::delete_tap(&self.rabbit, TAP),
+            rabbit::delete_all(&self.rabbit)
+        );
+        dropped.into_iter().collect::<Result<(), _>>()?;
+        Ok(tap.and(queues)?)
     }
 }
