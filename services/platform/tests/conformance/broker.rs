@@ -52,18 +52,18 @@ async fn step<'a>(
         ["publish", numbers @ ..] => {
             let batch: Vec<Message> = numbers.iter().map(|n| message(int(n))).collect();
             broker.publish(&batch).await?;
-            queues
-                .values_mut()
-                .for_each(|queue| queue.left += batch.len());
+            for queue in queues.values_mut() {
+                queue.left += batch.len();
+            }
             Ok("ok".to_owned())
         }
-        [queue, rest @ ..] => match queues.get_mut(queue) {
-            Some(consumer) => ask(broker, queue, consumer, rest).await,
-            None => {
-                broker.depth(queue).await?;
-                Ok("ok".to_owned())
+        [queue, rest @ ..] => {
+            if let Some(consumer) = queues.get_mut(queue) {
+                return ask(broker, queue, consumer, rest).await;
             }
-        },
+            broker.depth(queue).await?;
+            Ok("there is one".to_owned())
+        }
         [] => panic!("an empty line"),
     }
 }

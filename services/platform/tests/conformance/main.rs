@@ -102,9 +102,7 @@ async fn the_embedded_broker_and_rabbitmq_come_to_the_same_outcomes() {
     };
     let rabbit = Rabbit::new(shop.settings()).unwrap();
     for (script, here) in all.iter().zip(&told) {
-        let t = tokio::time::Instant::now();
         let there = broker::play(&rabbit, &script.lines).await;
-        eprintln!("{:?} {}", t.elapsed(), script.title);
         compare(script, here, &there);
     }
 }

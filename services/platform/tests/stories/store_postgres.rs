@@ -430,3 +430,41 @@ async fn a_url_that_cannot_be_used_says_why() {
     assert_eq!(admin::url_of("postgres://h", name), "postgres://h/mine");
     assert!(admin::create_database(server, "x; drop").await.is_err());
 }
+
+#[tokio::test]
+async fn a_certificate_that_nobody_vouches_for_is_refused() {
+    database::with("a certificate", async |store, url| {
+        let tx = store.read().await.unwrap();
+        let rows = tx.query("show ssl", &[]).await.unwrap();
+        if rows[0].get::<String>(0).unwrap() != "on" {
+            return;
+        }
+        for mode in ["require", "verify-full"] {
+            let url = format!("{url}?sslmode={mode}");
+            let tls = Postgres::new(settings(&url)).unwrap();
+            let error = tls.begin().await.err().unwrap();
+            let text = error.to_string();
+            assert!(matches!(error, StoreError::Engine(_)), "{text}");
+            assert!(text.contains("certificate"), "{text}");
+        }
+        let rows = tx.query("show ssl_cert_file", &[]).await.unwrap();
+        let own: std::path::PathBuf = rows[0].get::<String>(0).unwrap().into();
+        if !url.contains("@127.0.0.1") || !own.is_file() {
+            return;
+        }
+        // A server here whose certificate is there to be read vouches for itself, if only under its name.
+        let vouched = |host: &str| {
+            let url = url.replace("@127.0.0.1", &format!("@{host}"));
+            let ca = Some(own.clone());
+            let settings = settings(&format!("{url}?sslmode=verify-full"));
+            Postgres::new(PostgresSettings { ca, ..settings }).unwrap()
+        };
+        let tls = vouched("localhost").read().await.unwrap();
+        let sql = "select ssl from pg_stat_ssl where pid = pg_backend_pid()";
+        let rows = tls.query(sql, &[]).await.unwrap();
+        assert_eq!(rows[0].get::<i64>(0).unwrap(), 1, "encrypted");
+        let another = vouched("127.0.0.1").begin().await.err().unwrap();
+        assert!(matches!(another, StoreError::Engine(_)), "{another}");
+    })
+    .await;
+}

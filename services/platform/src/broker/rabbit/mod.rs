@@ -140,9 +140,12 @@ impl Broker for Rabbit {
     async fn depth(&self, queue: &str) -> Result<Depth> {
         let name = self.queue(queue)?;
         let link = self.0.consuming.link().await?;
+        // Along the way of a message, with our own before and after: one that moves may be counted twice, but never
+        // not at all.
+        let before = self.0.subscriptions.unacked(&name);
         let outcome = topology::depth(&link, &self.0.settings, queue).await;
         let (ready, retrying, dead) = self.0.consuming.judge(&link, outcome)?;
-        let unacked = self.0.subscriptions.unacked(&name);
+        let unacked = self.0.subscriptions.unacked(&name).max(before);
         Ok(Depth {
             ready,
             unacked,
