@@ -211,11 +211,11 @@ impl Shop {
         body["available"].as_i64().unwrap()
     }
 
-    /// Waits until nothing moves any more: logs published and queues empty twice, half a second apart.
+    /// Waits until nothing moves any more: logs published and queues empty twice, a while apart.
     pub async fn at_rest(&self) {
         let mut quiet = 0;
         for _ in 0..1_000 {
-            tokio::time::sleep(Duration::from_millis(500)).await;
+            tokio::time::sleep(self.world.patience()).await;
             quiet = if self.is_quiet().await { quiet + 1 } else { 0 };
             if quiet == 2 {
                 return;

@@ -5,7 +5,8 @@
 //! its service's queue only.
 
 use super::link::Link;
-use super::{BrokerError, RabbitSettings, Result, Routing};
+use super::{BrokerError, Queue, RabbitSettings, Result, Routing};
+use futures_util::future::try_join_all;
 use lapin::options::{ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions};
 use lapin::types::{AMQPValue, FieldTable, ShortString};
 use lapin::{Channel, ErrorKind, ExchangeKind};
@@ -65,49 +66,58 @@ pub(super) async fn declare(
     settings: &RabbitSettings,
 ) -> Result<()> {
     declare_exchange(link, channel, settings).await?;
-    for service in &settings.queues {
-        let (name, dead) = (
-            queue(settings, service.service),
-            dead(settings, service.service),
-        );
-        declare_queue(
-            link,
-            channel,
-            &dead,
-            table(&[("x-queue-type", "classic".into())]),
-        )
-        .await?;
+    // A new queue takes the server a while; on channels of their own the services do not wait for each other.
+    let services = settings.queues.iter();
+    try_join_all(services.map(|service| declare_service(link, settings, service))).await?;
+    Ok(())
+}
+
+/// Declares the queues of one service.
+async fn declare_service(link: &Link, settings: &RabbitSettings, service: &Queue) -> Result<()> {
+    let channel = &link.channel().await?;
+    let (name, dead) = (
+        queue(settings, service.service),
+        dead(settings, service.service),
+    );
+    declare_queue(
+        link,
+        channel,
+        &dead,
+        table(&[("x-queue-type", "classic".into())]),
+    )
+    .await?;
+    let arguments = table(&[
+        ("x-queue-type", "quorum".into()),
+        ("x-delivery-limit", DELIVERIES_MAX.into()),
+        ("x-dead-letter-exchange", "".into()),
+        ("x-dead-letter-routing-key", dead.as_str().into()),
+        ("x-dead-letter-strategy", "at-least-once".into()),
+        ("x-overflow", "reject-publish".into()),
+    ]);
+    declare_queue(link, channel, &name, arguments).await?;
+    for ms in STEPS_MS {
         let arguments = table(&[
             ("x-queue-type", "quorum".into()),
-            ("x-delivery-limit", DELIVERIES_MAX.into()),
+            ("x-message-ttl", i64::from(ms).into()),
             ("x-dead-letter-exchange", "".into()),
-            ("x-dead-letter-routing-key", dead.as_str().into()),
+            ("x-dead-letter-routing-key", name.as_str().into()),
             ("x-dead-letter-strategy", "at-least-once".into()),
             ("x-overflow", "reject-publish".into()),
         ]);
-        declare_queue(link, channel, &name, arguments).await?;
-        for ms in STEPS_MS {
-            let arguments = table(&[
-                ("x-queue-type", "quorum".into()),
-                ("x-message-ttl", i64::from(ms).into()),
-                ("x-dead-letter-exchange", "".into()),
-                ("x-dead-letter-routing-key", name.as_str().into()),
-                ("x-dead-letter-strategy", "at-least-once".into()),
-                ("x-overflow", "reject-publish".into()),
-            ]);
-            let step = retry_step(settings, service.service, ms);
-            declare_queue(link, channel, &step, arguments).await?;
-        }
-        match settings.routing {
-            Routing::Fanout => bind(link, channel, settings, &name, "").await?,
-            Routing::Topic => {
-                for kind in &service.hears {
-                    bind(link, channel, settings, &name, kind.as_str()).await?;
-                }
+        let step = retry_step(settings, service.service, ms);
+        declare_queue(link, channel, &step, arguments).await?;
+    }
+    match settings.routing {
+        Routing::Fanout => bind(link, channel, settings, &name, "").await?,
+        Routing::Topic => {
+            for kind in &service.hears {
+                bind(link, channel, settings, &name, kind.as_str()).await?;
             }
         }
     }
-    Ok(())
+    // Not left to the end of the connection: a server bounds the channels of each.
+    let closed = channel.close(200, "OK".into());
+    link.ask("close a channel", closed).await
 }
 
 pub(super) async fn declare_exchange(
