@@ -13,9 +13,9 @@ platform::stories! {
         a_message_of_an_unknown_type_is_let_pass,
     }
     for_each_number {
-        every_event_may_come_three_times: 0..contract::EventType::ALL.len(), on_engines 2;
+        every_event_may_come_three_times: 0..contract::EventType::ALL.len(), on_engines 1;
         every_event_may_come_late_and_among_others: 0..contract::EventType::ALL.len(), on_engines 1;
-        everything_may_come_twice_late_and_shuffled: 300..320, on_engines 2;
+        everything_may_come_twice_late_and_shuffled: 300..320, on_engines 1;
     }
 }
 

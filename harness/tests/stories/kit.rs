@@ -202,6 +202,17 @@ impl Shop {
         }
     }
 
+    /// Waits until the provider has made `n` charges.
+    pub async fn charged(&self, n: usize) {
+        for _ in 0..300 {
+            if self.evidence().await.charges.len() >= n {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        panic!("fewer than {n} charges\n{}", self.world.log());
+    }
+
     /// How many units of a product can be reserved.
     pub async fn available(&self, id: ProductId) -> i64 {
         let (_, body) = self

@@ -14,3 +14,4 @@ mod rabbit_kit;
 mod rates;
 mod store;
 mod store_postgres;
+mod worlds;
