@@ -82,8 +82,9 @@ Faults:
   of processes      crash, and kill (needs --child or --engine distributed)
   With --engine distributed:
   of replicas       kill-replica pause-replica
-  of engines        database-backends; on engines of our own, without --postgres and --amqp, also
-                    database-restart broker-connections broker-restart (the last only when it is named)
+  of engines        database-backends database-restart broker-connections broker-restart
+                    (all but the first need engines of our own: no --postgres and no --amqp; the
+                    last only happens when it is named)
   of the network    network-cut network-delay network-throttle network-half-open
   Each as often as it is named, and when: kind[@when[+howlong]], as in network-cut@10s+2s
 

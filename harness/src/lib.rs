@@ -13,6 +13,7 @@ pub mod faults;
 pub mod history;
 pub mod load;
 pub mod plan;
+mod priority;
 mod progress;
 pub mod proxy;
 pub mod recording;

@@ -7,9 +7,32 @@ use harness::engines::can_start;
 use serde_json::Value;
 use std::path::Path;
 use std::process::{Command, Output};
+use std::sync::{Mutex, PoisonError};
 
-/// Runs the shop on engines of its own for so long under these faults; the summary when it was valid.
+/// How often a run is tried on a machine that is busy with something else.
+const TRIES: usize = 3;
+
+/// Runs the shop on engines of its own for so long under these faults; the summary when it was valid. One run at a
+/// time: two cores are not enough for two.
 fn run(faults: &str, (seconds, rate): (u32, u32), runs: &Path) -> Value {
+    static ONE: Mutex<()> = Mutex::new(());
+    let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let once = || try_run(faults, (seconds, rate), runs);
+    let (mut code, mut said) = once();
+    for _ in 1..TRIES {
+        // What the rest of the machine does is not what is tested.
+        if code != Some(114) || !said.contains("because     V7 generator (") {
+            break;
+        }
+        (code, said) = once();
+    }
+    assert_eq!(code, Some(0), "{said}");
+    let summary = std::fs::read(runs.join("latest/summary.json")).unwrap();
+    serde_json::from_slice(&summary).unwrap()
+}
+
+/// The exit code of one run, and what it said.
+fn try_run(faults: &str, (seconds, rate): (u32, u32), runs: &Path) -> (Option<i32>, String) {
     let Output {
         status,
         stdout,
@@ -26,9 +49,7 @@ fn run(faults: &str, (seconds, rate): (u32, u32), runs: &Path) -> Value {
         String::from_utf8_lossy(&stdout),
         String::from_utf8_lossy(&stderr),
     );
-    assert_eq!(status.code(), Some(0), "{said}\n{errors}");
-    let summary = std::fs::read(runs.join("latest/summary.json")).unwrap();
-    serde_json::from_slice(&summary).unwrap()
+    (status.code(), format!("{said}\n{errors}"))
 }
 
 /// Each fault of a run happened, was seen, and the shop came back from it.

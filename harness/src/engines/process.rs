@@ -1,6 +1,7 @@
 //! One server process with all its descendants: signals, and waiting with a bound.
 
 use super::EngineError;
+use crate::priority::give_way;
 use rustix::process::{Pid, Signal, kill_process};
 use std::collections::BTreeMap;
 use std::process::{Child, Command};
@@ -16,7 +17,9 @@ impl Process {
     pub(super) fn spawn(command: &mut Command) -> Result<Self, EngineError> {
         let program = command.get_program().to_string_lossy().into_owned();
         let child = command.spawn();
-        child.map(Self).map_err(EngineError::system(program))
+        let child = child.map_err(EngineError::system(program))?;
+        give_way(child.id());
+        Ok(Self(child))
     }
 
     pub(super) fn pid(&self) -> u32 {

@@ -3,6 +3,7 @@
 //! It ends when its input ends, so it never outlives us, however we died; dropped, it is killed.
 
 use super::ShopError;
+use crate::priority::give_way;
 use ::shop::{Answer, Command};
 use serde::Serialize;
 use std::collections::VecDeque;
@@ -45,6 +46,7 @@ impl Process {
                 let program = command.get_program().display();
                 ShopError::ChildStart(format!("{program}: {error}"))
             })?;
+        give_way(process.id());
         let (input, output) = (process.stdin.take(), process.stdout.take());
         let (output, stderr) = (output.expect("a pipe"), process.stderr.take());
         Ok(Self {

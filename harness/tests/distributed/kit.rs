@@ -9,7 +9,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::atomic::AtomicBool;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
+
+/// How often a run is tried on a machine that is busy with something else.
+const TRIES: usize = 4;
 
 /// How a command ended.
 pub struct Said {
@@ -55,8 +59,19 @@ pub fn command(runs: &Path, args: &[&str]) -> Command {
     command
 }
 
+/// Runs while no other test does: two cores are not enough for the generators of two. Tries again when only the
+/// generator was late: what the rest of the machine does is not what is tested.
 pub fn run(runs: &Path, args: &[&str]) -> Said {
-    command(runs, args).output().expect("crashcart runs").into()
+    static ONE: Mutex<()> = Mutex::new(());
+    let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let once = || Said::from(command(runs, args).output().expect("crashcart runs"));
+    for _ in 1..TRIES {
+        let said = once();
+        if said.code != 114 || !said.out.contains("because     V7 generator (") {
+            return said;
+        }
+    }
+    once()
 }
 
 /// The summary of the latest run.
