@@ -43,7 +43,7 @@ where
     reader.finish()
 }
 
-/// Like [`gather`], for answers that are larger than anybody wants to keep in memory: `read` gives them away in pieces
+/// Like `collect`, for answers that are larger than anybody wants to keep in memory: `read` gives them away in pieces
 /// of whole lines. Only these sources are asked for.
 pub async fn gather_in_pieces(
     sources: impl IntoIterator<Item = Source>,
