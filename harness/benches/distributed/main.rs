@@ -186,7 +186,9 @@ async fn measured(
     let before = spent(engines, shop);
     let rate = closed(doors, orders, name).await;
     let after = spent(engines, shop);
-    let ms = |group: usize| after[group].saturating_sub(before[group]).as_secs_f64() * 1e3 / orders as f64;
+    let ms = |group: usize| {
+        after[group].saturating_sub(before[group]).as_secs_f64() * 1e3 / orders as f64
+    };
     let all: f64 = (0..4).map(ms).sum();
     println!(
         "{name:34} {rate:8.0} sagas/s   CPU {all:.2} ms a saga = {:.2} services + {:.2} PostgreSQL + {:.2} RabbitMQ \

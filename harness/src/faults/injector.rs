@@ -85,7 +85,7 @@ impl Injector {
         }
         let wait_us = u64::try_from(record.asked_us - now_us()).unwrap_or(0);
         tokio::time::sleep(Duration::from_micros(wait_us)).await;
-        let before = self.look(&fault).await;
+        let before = Watch::look_first(&fault, || self.look(&fault)).await;
         // What takes long to bring about has its effect before it is done.
         let began_us = now_us();
         let (cure, fired) = match self.begin(&fault).await {

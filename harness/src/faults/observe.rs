@@ -59,25 +59,30 @@ impl Watch {
         (pid, still, states): (Option<u32>, u64, BTreeMap<String, State>),
         around: Surroundings,
     ) -> Sight {
-        let metrics = match fault.kind {
-            // Nobody answers for one that stands still, and the system tells of it.
-            FaultKind::PauseReplica => None,
-            // Orders feel it when the provider is slow; the provider itself does not.
-            FaultKind::ProviderSlow => self.ask(&["orders"]).await,
-            FaultKind::BrokerConnections | FaultKind::BrokerRestart => {
-                self.ask(&["orders", "products", "payments"]).await
-            }
-            _ => match &fault.service {
-                Some(service) => self.ask(&[service]).await,
-                None => None,
-            },
-        };
+        let metrics = self.ask(&tellers(fault)).await;
         Sight {
             pid,
             still,
             states,
             metrics,
             around,
+        }
+    }
+
+    /// The same before the fault. Somebody who still recovers from the one before it is asked again: without what he
+    /// counted until now, nothing that he counts later tells of this one.
+    pub(super) async fn look_first<L: Future<Output = Sight>>(
+        fault: &Planned,
+        look: impl Fn() -> L,
+    ) -> Sight {
+        let began = Instant::now();
+        loop {
+            let sight = look().await;
+            let is_whole = sight.metrics.is_some() || tellers(fault).is_empty();
+            if is_whole || began.elapsed() > PATIENCE {
+                return sight;
+            }
+            tokio::time::sleep(LOOK).await;
         }
     }
 
@@ -132,6 +137,20 @@ impl Watch {
             }
         }
         true
+    }
+}
+
+/// The services whose metrics tell of a fault.
+fn tellers(fault: &Planned) -> Vec<&str> {
+    match fault.kind {
+        // Nobody answers for one that stands still, and the system tells of it.
+        FaultKind::PauseReplica => Vec::new(),
+        // Orders feel it when the provider is slow; the provider itself does not.
+        FaultKind::ProviderSlow => vec!["orders"],
+        FaultKind::BrokerConnections | FaultKind::BrokerRestart => {
+            vec!["orders", "products", "payments"]
+        }
+        _ => fault.service.as_deref().into_iter().collect(),
     }
 }
 

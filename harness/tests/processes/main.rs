@@ -201,8 +201,11 @@ async fn a_service_without_its_database_or_its_broker_is_not_ready_and_says_what
             json!(["the database does not answer"]),
             "{body}"
         );
+        // Who watches an outage sees it.
+        products.until_metric_is("crashcart_store_up", "0").await;
         database.mend();
         products.until_ready_is(200).await;
+        products.until_metric_is("crashcart_store_up", "1").await;
         broker.cut();
         let body = products.until_ready_is(503).await;
         let missing = body["missing"][0].as_str().expect("a reason");

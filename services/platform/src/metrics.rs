@@ -62,6 +62,8 @@ catalogue! {
         "Times that the broker was lost while publishing or consuming, or could not be had.")
     begin: Histogram = histogram("crashcart_store_begin_seconds",
         "How long transactions that write waited to begin.")
+    store_up: IntGauge = gauge("crashcart_store_up",
+        "1 if the database answered when these metrics were asked for; 0: what it tells here is from before.")
     start_time_us: IntGauge = gauge("crashcart_start_time_microseconds",
         "When this incarnation of the service began, since 1970.")
     publishing: IntGauge = gauge("crashcart_publishing", "1 unless the last try to publish failed.")

@@ -145,18 +145,30 @@ async fn ready(State(ctx): State<Context>) -> Response {
 async fn metrics(
     State(ctx): State<Context>,
     Extension(service): Extension<Arc<dyn Service>>,
-) -> Result<Response> {
-    service.measure(&ctx).await?;
+) -> Response {
+    // Who watches an outage must see it: without the database everything else is told all the same.
+    let asked = tokio::time::timeout(MEASURE_MAX, measure(&ctx, &*service)).await;
+    let is_up = matches!(asked, Ok(Ok(())));
+    ctx.metrics().store_up.set(i64::from(is_up));
+    let text = [(
+        header::CONTENT_TYPE,
+        "text/plain; version=0.0.4; charset=utf-8",
+    )];
+    (text, ctx.metrics().text()).into_response()
+}
+
+/// How long the database may take to tell what it knows: who asks for metrics has little patience.
+const MEASURE_MAX: Duration = Duration::from_secs(1);
+
+/// Reads what only the database knows.
+async fn measure(ctx: &Context, service: &dyn Service) -> Result<()> {
+    service.measure(ctx).await?;
     let (pending, oldest_us) = log::pending(ctx.store()).await?;
     ctx.metrics().outbox_pending.set(pending);
     ctx.metrics()
         .outbox_oldest_us
         .set(oldest_us.map_or(0, |oldest| ctx.now_us() - oldest));
-    let text = [(
-        header::CONTENT_TYPE,
-        "text/plain; version=0.0.4; charset=utf-8",
-    )];
-    Ok((text, ctx.metrics().text()).into_response())
+    Ok(())
 }
 
 async fn events(State(ctx): State<Context>, listing: Listing) -> Result<Response> {
