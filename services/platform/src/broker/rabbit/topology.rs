@@ -91,8 +91,6 @@ async fn declare_service(link: &Link, settings: &RabbitSettings, service: &Queue
         ("x-delivery-limit", DELIVERIES_MAX.into()),
         ("x-dead-letter-exchange", "".into()),
         ("x-dead-letter-routing-key", dead.as_str().into()),
-        ("x-dead-letter-strategy", "at-least-once".into()),
-        ("x-overflow", "reject-publish".into()),
     ]);
     declare_queue(link, channel, &name, arguments).await?;
     for ms in STEPS_MS {
@@ -101,8 +99,6 @@ async fn declare_service(link: &Link, settings: &RabbitSettings, service: &Queue
             ("x-message-ttl", i64::from(ms).into()),
             ("x-dead-letter-exchange", "".into()),
             ("x-dead-letter-routing-key", name.as_str().into()),
-            ("x-dead-letter-strategy", "at-least-once".into()),
-            ("x-overflow", "reject-publish".into()),
         ]);
         let step = retry_step(settings, service.service, ms);
         declare_queue(link, channel, &step, arguments).await?;

@@ -104,14 +104,14 @@ impl Postgres {
             settings.connect_timeout,
             read_patience,
         ));
-        let pool = |slots, idle_max| {
-            let config = session(&config, &settings, idle_max);
+        let pool = |slots, idle_max, access| {
+            let config = session(&config, &settings, (idle_max, access));
             Pool::new(Arc::clone(&door), config, slots)
         };
         Ok(Self {
-            writers: pool(settings.writers, IDLE_MAX),
-            readers: pool(settings.readers, IDLE_MAX),
-            snapshots: pool(settings.readers, IDLE_SNAPSHOT_MAX),
+            writers: pool(settings.writers, IDLE_MAX, Access::Write),
+            readers: pool(settings.readers, IDLE_MAX, Access::Read),
+            snapshots: pool(settings.readers, IDLE_SNAPSHOT_MAX, Access::Snapshot),
             read_patience,
         })
     }
@@ -134,7 +134,11 @@ fn parse(url: &str) -> Result<Config> {
 }
 
 /// What each session is told when it begins, without a round trip.
-fn session(config: &Config, settings: &PostgresSettings, idle_max: Duration) -> Config {
+fn session(
+    config: &Config,
+    settings: &PostgresSettings,
+    (idle_max, access): (Duration, Access),
+) -> Config {
     let bounds = [
         ("statement_timeout", settings.statement_timeout),
         ("lock_timeout", settings.lock_timeout),
@@ -145,6 +149,9 @@ fn session(config: &Config, settings: &PostgresSettings, idle_max: Duration) -> 
         // Zero would mean none.
         // Writing into a string cannot fail.
         let _ = write!(options, " -c {name}={}", bound.as_millis().max(1));
+    }
+    if access != Access::Write {
+        options.push_str(" -c default_transaction_read_only=on");
     }
     let mut config = config.clone();
     config.options(options.trim_start());

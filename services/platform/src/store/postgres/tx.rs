@@ -30,9 +30,9 @@ impl Access {
     const fn begin(self) -> Option<&'static str> {
         match self {
             Self::Write => Some("begin isolation level read committed read write"),
-            Self::Read => Some("begin isolation level read committed read only"),
             Self::Snapshot => Some("begin isolation level repeatable read read only"),
-            Self::Single => None,
+            // Each statement would see what was committed before it all the same; two commands less.
+            Self::Read | Self::Single => None,
         }
     }
 }
@@ -54,7 +54,7 @@ impl PgTx {
         Self {
             held,
             access,
-            is_open: access != Access::Single,
+            is_open: access.begin().is_some(),
             has_failed: AtomicBool::new(false),
             asked: AtomicUsize::new(0),
             answered: AtomicUsize::new(0),
