@@ -57,7 +57,7 @@ fn measure(rate: f64, duration: Duration) {
     let (_stop, stop) = watch::channel(false);
     let (history, mut operations) = mpsc::channel(1_000);
     let load = Load {
-        orders: Client::new(address, Duration::from_secs(10)),
+        orders: Client::new(address, Duration::from_secs(10)).into(),
         workload,
         run: "pacing".to_owned(),
         products,

@@ -1,13 +1,16 @@
 //! The command line: what can be asked for, and what the answers mean.
 
+use crate::dead::DeadArgs;
+use crate::place::{Engine, RoutingFlag, Target, target};
 use clap::{Args, Parser, Subcommand};
 use contract::Bug;
-use harness::faults::FaultKind;
+use harness::faults::{Wanted, time};
 use harness::history::Story;
 use harness::report::Exit;
 use harness::run::default_stories;
 use harness::selftest::SelfTestArgs;
 use harness::threshold::Threshold;
+use shop::service::ShopArgs;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -34,7 +37,16 @@ pub(crate) fn parse() -> Result<Command, ExitCode> {
         Err(said) => {
             // Nothing can be done about a terminal that cannot be written to.
             let _ = said.print();
-            Err(ExitCode::from(if said.use_stderr() { 104 } else { 0 }))
+            // A service says what it always says, whoever runs it.
+            let is_service = std::env::args()
+                .nth(1)
+                .is_some_and(|command| command == "shop");
+            let usage = if is_service {
+                shop::service::USAGE
+            } else {
+                104
+            };
+            Err(ExitCode::from(if said.use_stderr() { usage } else { 0 }))
         }
     }
 }
@@ -43,12 +55,18 @@ pub(crate) fn parse() -> Result<Command, ExitCode> {
 pub(crate) enum Command {
     /// Start the shop, load it, break it, wait until everything is at rest, and judge every order
     Run(Box<RunArgs>),
+    /// Run the shop on PostgreSQL and RabbitMQ of its own, once for each fault that they can suffer; print a table
+    Matrix(MatrixArgs),
     /// Judge the recording of a run again, from its files alone
     Check(CheckArgs),
     /// Prove the checks: each planted bug must be found, and nothing where there is none
     Selftest(SelfTestArgs),
     /// Run the shop on this machine until Ctrl-C or SIGTERM
     Serve(ServeArgs),
+    /// Run one service of the shop, or all of them, on PostgreSQL and RabbitMQ
+    Shop(ShopArgs),
+    /// List, replay or discard the messages that services gave up
+    DeadLetters(DeadArgs),
 }
 
 const RUN_HELP: &str = "\
@@ -61,13 +79,24 @@ Faults:
   at the provider   provider-timeouts provider-slow
   of messages       duplicates delays reorder
   of databases      store-errors store-slow
-  of processes      crash, and kill (needs --child)
+  of processes      crash, and kill (needs --child or --engine distributed)
+  With --engine distributed:
+  of replicas       kill-replica pause-replica
+  of engines        database-backends database-restart broker-connections broker-restart
+                    (all but the first need engines of our own: no --postgres and no --amqp; the
+                    last only happens when it is named)
+  of the network    network-cut network-delay network-throttle network-half-open
+  Each as often as it is named, and when: kind[@when[+howlong]], as in network-cut@10s+2s
 
 Examples:
   crashcart run                                   everything, about 20 seconds
   crashcart run --faults none -r 500 --threshold 'accept p(99)<10ms'
   crashcart run --faults crash,crash,duplicates -d 30s
+  crashcart run --engine distributed -d 30s --faults network-cut,broker-restart@10s+5s
   crashcart run --child --data shop               the shop in a process of its own, killed
+  crashcart run --engine distributed --replicas 2 the shop as processes on PostgreSQL and RabbitMQ
+  crashcart run --target orders=http://h:8001,products=http://h:8002,payments=http://h:8003,provider=http://h:8004
+                                                  a shop that runs already; --amqp to listen on its exchange
   crashcart run --orders mine.csv --stories none  your orders: date,customer,quantity,amount_cents
   crashcart check runs/latest                     the same verdict again, from the files alone";
 
@@ -86,7 +115,7 @@ pub(crate) struct RunArgs {
     /// Which stories are told beside the real orders: all, none, or some with commas between them
     #[arg(long, value_name = "LIST", default_value = "all", value_parser = stories)]
     pub(crate) stories: Stories,
-    /// What goes wrong: all, none, or some with commas between them; twice for twice
+    /// What goes wrong: all, none, or some with commas between them; twice for twice, crash@10s+2s for when and how long
     #[arg(long, value_name = "LIST", default_value = "all", value_parser = faults)]
     pub(crate) faults: Faults,
     /// Where ids, arrivals, faults and chance come from [default: a random one, printed first]
@@ -98,6 +127,39 @@ pub(crate) struct RunArgs {
     /// Run the shop in a process of its own, which can be killed
     #[arg(long)]
     pub(crate) child: bool,
+    /// What the shop runs on: embedded, or distributed, which is PostgreSQL, RabbitMQ and many processes
+    #[arg(
+        long,
+        value_enum,
+        value_name = "ENGINE",
+        default_value = "embedded",
+        hide_possible_values = true
+    )]
+    pub(crate) engine: Engine,
+    /// A PostgreSQL server whose user may create databases [default: the one on this machine]
+    #[arg(long, value_name = "URL")]
+    pub(crate) postgres: Option<String>,
+    /// A RabbitMQ broker [default: the one on this machine]; of a --target, to listen on its exchange
+    #[arg(long, value_name = "URL")]
+    pub(crate) amqp: Option<String>,
+    /// Processes of each service, 1 to 8 [default: 1]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=8))]
+    pub(crate) replicas: Option<u8>,
+    /// `fanout` puts every message into every queue, `topic` only into those that want it [default: fanout]
+    #[arg(long, value_enum, value_name = "HOW", hide_possible_values = true)]
+    pub(crate) routing: Option<RoutingFlag>,
+    /// Messages applied in one transaction, at most [default: as many as the service likes]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub(crate) batch_max: Option<u16>,
+    /// A shop that runs already: orders=URL,products=URL,payments=URL,provider=URL; a name twice for two replicas
+    #[arg(long, value_name = "LIST", value_parser = target)]
+    pub(crate) target: Vec<Target>,
+    /// How long a distributed shop, or a --target, may take until all its services are ready
+    #[arg(long, value_name = "TIME", value_parser = duration, default_value = "60s")]
+    pub(crate) ready: Duration,
+    /// What stands before the names of a --target on its broker [default: nothing]
+    #[arg(long, value_name = "NAME")]
+    pub(crate) prefix: Option<String>,
     /// How much of what the real orders need is in stock, in percent
     #[arg(long, value_name = "PERCENT", default_value = "100", value_parser = clap::value_parser!(u32).range(0..=1000))]
     pub(crate) stock: u32,
@@ -113,6 +175,30 @@ pub(crate) struct RunArgs {
     /// Show nothing but the report
     #[arg(short, long)]
     pub(crate) quiet: bool,
+}
+
+#[derive(Args)]
+#[command(after_long_help = exit_codes())]
+pub(crate) struct MatrixArgs {
+    /// How long to send orders in each run
+    #[arg(short, long, value_name = "TIME", default_value = "60s", value_parser = duration)]
+    pub(crate) duration: Duration,
+    /// Orders a second, on average
+    #[arg(short, long, value_name = "RATE", default_value = "200", value_parser = rate)]
+    pub(crate) rate: f64,
+    /// One run for each of these, with commas between them [default: each that needs --engine distributed, and the
+    /// broker away for ten seconds]
+    #[arg(long, value_name = "LIST", value_parser = faults)]
+    pub(crate) faults: Option<Faults>,
+    /// Processes of each service, 1 to 8
+    #[arg(long, value_name = "N", default_value = "1", value_parser = clap::value_parser!(u8).range(1..=8))]
+    pub(crate) replicas: u8,
+    /// Where ids, arrivals, faults and chance come from [default: a random one]
+    #[arg(long, value_name = "N")]
+    pub(crate) seed: Option<u64>,
+    /// Where recordings go
+    #[arg(long, value_name = "DIR", default_value = "runs")]
+    pub(crate) runs: PathBuf,
 }
 
 #[derive(Args)]
@@ -157,7 +243,7 @@ pub(crate) struct Stories(pub(crate) Vec<Story>);
 
 /// A list of faults; none for everything that can go wrong.
 #[derive(Debug, Clone)]
-pub(crate) struct Faults(pub(crate) Option<Vec<FaultKind>>);
+pub(crate) struct Faults(pub(crate) Option<Vec<Wanted>>);
 
 /// The list of exit codes, from the one place that knows them.
 fn exit_codes() -> String {
@@ -183,8 +269,9 @@ fn faults(text: &str) -> Result<Faults, String> {
         "all" => Ok(Faults(None)),
         "none" => Ok(Faults(Some(Vec::new()))),
         list => {
-            let known = FaultKind::ALL.iter().map(|kind| kind.as_str());
-            parse_list(list, FaultKind::parse, "fault", known).map(|kinds| Faults(Some(kinds)))
+            let wanted = list.split(',').map(|one| Wanted::parse(one.trim()));
+            let wanted: Result<Vec<Wanted>, String> = wanted.collect();
+            wanted.map(|wanted| Faults(Some(wanted)))
         }
     }
 }
@@ -237,16 +324,9 @@ fn rate(text: &str) -> Result<f64, String> {
 }
 
 fn duration(text: &str) -> Result<Duration, String> {
-    let units = [("ms", 0.001), ("s", 1.0), ("m", 60.0), ("h", 3_600.0)];
-    let parsed = units.into_iter().find_map(|(unit, seconds)| {
-        let number: f64 = text.strip_suffix(unit)?.trim().parse().ok()?;
-        Some(number * seconds)
-    });
-    match parsed {
-        Some(seconds) if (0.1..=86_400.0).contains(&seconds) => {
-            Ok(Duration::from_secs_f64(seconds))
-        }
+    match time(text) {
+        Some(time) if time >= Duration::from_millis(100) => Ok(time),
         Some(_) => Err("must be between 100ms and 24h".to_owned()),
-        None => Err("must be a number with ms, s, m or h, such as 15s".to_owned()),
+        None => Err("must be a number with ms, s, m or h, such as 15s, at most 24h".to_owned()),
     }
 }

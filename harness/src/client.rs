@@ -94,6 +94,11 @@ impl Client {
         }))
     }
 
+    /// Where the service is.
+    pub fn address(&self) -> SocketAddr {
+        self.0.address
+    }
+
     /// A client of the same service that shares no connection with this one: they live where they were opened.
     pub fn with_own_connections(&self) -> Self {
         Self::new(self.0.address, self.0.timeout)

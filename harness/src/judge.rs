@@ -1,13 +1,14 @@
 //! `crashcart run` and `crashcart check`: both end with the report of a recording.
 
 use crate::cli::{CheckArgs, RunArgs};
+use crate::place::{Engine, place};
 use harness::report::Report;
-use harness::run::{self, RunConfig, RunError, judge_recording, write_report};
-use harness::target::Place;
+use harness::run::{self, RunConfig, RunError, judge_recording, veiled, write_report};
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
+use std::time::Duration;
 
 /// `crashcart run`
 pub(crate) fn run(args: RunArgs) -> ExitCode {
@@ -17,12 +18,9 @@ pub(crate) fn run(args: RunArgs) -> ExitCode {
         args.plant
             .map_or(String::new(), |bug| format!(" · planted bug {bug}"))
     );
-    let place = match (args.child, std::env::current_exe()) {
-        (false, _) => Place::Here,
-        (true, Ok(program)) => Place::Child { program },
-        (true, Err(error)) => {
-            return fail(&RunError::SetUp(format!("where is this program? {error}")));
-        }
+    let place = match place(&args) {
+        Ok(place) => place,
+        Err(error) => return fail(&error),
     };
     let replay = replay(&args, seed);
     // A shop that is broken on purpose has many errors to tell of; whoever wants to read them says so.
@@ -36,6 +34,7 @@ pub(crate) fn run(args: RunArgs) -> ExitCode {
         stock_percent: args.stock,
         seed,
         place,
+        ready_within: args.ready,
         data: args.data,
         runs: args.runs,
         thresholds: args.threshold,
@@ -114,7 +113,8 @@ fn replay(args: &RunArgs, seed: u64) -> String {
         add(format!("--stories {}", list(&names)));
     }
     if let Some(kinds) = &args.faults.0 {
-        let names: Vec<&str> = kinds.iter().map(|kind| kind.as_str()).collect();
+        let names: Vec<String> = kinds.iter().map(ToString::to_string).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
         add(format!("--faults {}", list(&names)));
     }
     if args.stock != 100 {
@@ -123,6 +123,7 @@ fn replay(args: &RunArgs, seed: u64) -> String {
     if args.child {
         add("--child".to_owned());
     }
+    engines(args, &mut add);
     if let Some(data) = &args.data {
         add(format!("--data {}", quoted(&data.display().to_string())));
     }
@@ -135,6 +136,36 @@ fn replay(args: &RunArgs, seed: u64) -> String {
     line
 }
 
+/// Where the shop runs, if that is not simply here.
+fn engines(args: &RunArgs, add: &mut dyn FnMut(String)) {
+    if args.engine != Engine::Embedded {
+        add(format!("--engine {}", args.engine.as_str()));
+    }
+    for target in &args.target {
+        add(format!("--target {}", quoted(&target.to_string())));
+    }
+    for (flag, url) in [("--postgres", &args.postgres), ("--amqp", &args.amqp)] {
+        if let Some(url) = url {
+            add(format!("{flag} {}", quoted(&veiled(url))));
+        }
+    }
+    if let Some(replicas) = args.replicas {
+        add(format!("--replicas {replicas}"));
+    }
+    if let Some(routing) = args.routing {
+        add(format!("--routing {}", routing.as_str()));
+    }
+    if let Some(most) = args.batch_max {
+        add(format!("--batch-max {most}"));
+    }
+    if args.ready != Duration::from_secs(60) {
+        add(format!("--ready {}s", args.ready.as_secs_f64()));
+    }
+    if let Some(prefix) = &args.prefix {
+        add(format!("--prefix {}", quoted(prefix)));
+    }
+}
+
 fn list(names: &[&str]) -> String {
     if names.is_empty() {
         "none".to_owned()
@@ -145,7 +176,7 @@ fn list(names: &[&str]) -> String {
 
 /// A word as a shell takes it.
 fn quoted(word: &str) -> String {
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-=,:+".contains(c);
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-=,:+@%".contains(c);
     if !word.is_empty() && word.chars().all(is_plain) {
         word.to_owned()
     } else {

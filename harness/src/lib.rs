@@ -7,12 +7,15 @@
 pub mod check;
 pub mod client;
 pub mod corrupt;
+pub mod engines;
 pub mod evidence;
 pub mod faults;
 pub mod history;
 pub mod load;
 pub mod plan;
+mod priority;
 mod progress;
+pub mod proxy;
 pub mod recording;
 pub mod report;
 pub mod run;

@@ -9,7 +9,10 @@ macro_rules! say {
 }
 
 mod cli;
+mod dead;
 mod judge;
+mod matrix;
+mod place;
 mod serve;
 
 use harness::report::Exit;
@@ -23,9 +26,12 @@ fn main() -> ExitCode {
     };
     guarded(|| match command {
         cli::Command::Run(args) => judge::run(*args),
+        cli::Command::Matrix(args) => matrix::matrix(&args),
         cli::Command::Check(args) => judge::check(&args),
         cli::Command::Selftest(args) => ExitCode::from(harness::selftest::command(&args)),
         cli::Command::Serve(args) => serve::serve(&args),
+        cli::Command::Shop(args) => shop::service::main(&args),
+        cli::Command::DeadLetters(args) => dead::dead_letters(&args),
     })
 }
 

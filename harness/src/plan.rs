@@ -1,9 +1,9 @@
 //! What a run was meant to do: written down before it begins, so that nothing can be left out in silence.
 
 use crate::history::Story;
-use crate::report::LoadFigures;
+use crate::report::{EngineFigures, LoadFigures};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What a run was meant to do, and when it did. The first file of a recording.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -45,6 +45,16 @@ pub struct Plan {
     /// How much memory the shop's process had in use at most, bytes; in this process that is the harness too. None
     /// where the system does not tell.
     pub memory_bytes: Option<u64>,
+    /// What the shop ran on.
+    #[serde(default)]
+    pub engine: EngineFigures,
+    /// Why nobody listened on the exchange, if that was known before the run: the checks that need it are not due.
+    #[serde(default)]
+    pub untapped: Option<String>,
+    /// The processor time that each group of processes took from the first start until nothing moved any more,
+    /// milliseconds. Empty where it was not measured.
+    #[serde(default)]
+    pub cpu_ms: BTreeMap<String, u64>,
     /// Why the tables were not at rest when they were read, if they were not.
     pub restless: Option<String>,
 }

@@ -1,8 +1,7 @@
 //! What a person sees while a run is on: a bar on a terminal, a line every two seconds elsewhere.
 
-use crate::client::Client;
 use crate::load::Progress;
-use crate::target::Metrics;
+use crate::target::{Clients, Metrics};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -45,7 +44,7 @@ pub(crate) fn show(
     total: u64,
     quiet: bool,
     progress: Arc<Progress>,
-    orders: Client,
+    orders: Clients,
     doing: Doing,
 ) -> Shown {
     let terminal = std::io::stderr().is_terminal();
@@ -63,9 +62,9 @@ pub(crate) fn show(
         lines: !terminal && !quiet,
         bar: bar.clone(),
         progress,
+        settled: vec![Settled::default(); orders.all().len()],
         orders,
         doing,
-        settled: Settled::default(),
         accept_us_p99: 0,
     };
     Shown {
@@ -88,9 +87,10 @@ struct Follow {
     lines: bool,
     bar: ProgressBar,
     progress: Arc<Progress>,
-    orders: Client,
+    orders: Clients,
     doing: Doing,
-    settled: Settled,
+    /// By replica of orders.
+    settled: Vec<Settled>,
     accept_us_p99: u64,
 }
 
@@ -98,8 +98,10 @@ impl Follow {
     async fn run(mut self) {
         for look in 1_u64.. {
             tokio::time::sleep(LOOK).await;
-            if let Some(metrics) = Metrics::read(&self.orders).await {
-                self.settled.add(&metrics);
+            for (replica, settled) in self.orders.all().iter().zip(&mut self.settled) {
+                if let Some(metrics) = Metrics::read(replica).await {
+                    settled.add(&metrics);
+                }
             }
             let recent = self.progress.look();
             if recent.count > 0 {
@@ -122,7 +124,8 @@ impl Follow {
             ..
         } = &*self.progress;
         let (accepted, refused, unknown) = (read(accepted), read(refused), read(unknown));
-        let settled: u64 = self.settled.outcomes.values().sum();
+        let all = Settled::of_all(&self.settled);
+        let settled: u64 = all.outcomes.values().sum();
         let open = accepted.saturating_sub(settled);
         let mut text = format!("{accepted} accepted, {settled} settled, {open} in flight");
         let mut add = |part: String| {
@@ -132,10 +135,9 @@ impl Follow {
         add(format!(
             "p99 accept {} ms, settle {}",
             self.accept_us_p99 / 1_000,
-            self.settled.p99()
+            all.p99()
         ));
-        let outcomes = self
-            .settled
+        let outcomes = all
             .outcomes
             .iter()
             .map(|(outcome, count)| format!("{count} {outcome}"));
@@ -154,8 +156,8 @@ impl Follow {
     }
 }
 
-/// What the shop has settled, over all incarnations of it: a service that starts again counts from zero.
-#[derive(Default)]
+/// What one replica has settled, over all incarnations of it: a service that starts again counts from zero.
+#[derive(Clone, Default)]
 struct Settled {
     outcomes: BTreeMap<String, u64>,
     last: BTreeMap<String, u64>,
@@ -164,6 +166,19 @@ struct Settled {
 }
 
 impl Settled {
+    fn of_all(replicas: &[Self]) -> Self {
+        let mut all = Self::default();
+        for replica in replicas {
+            for (outcome, count) in &replica.outcomes {
+                *all.outcomes.entry(outcome.clone()).or_default() += count;
+            }
+            for (bound, count) in &replica.recent {
+                *all.recent.entry(bound.clone()).or_default() += count;
+            }
+        }
+        all
+    }
+
     fn add(&mut self, metrics: &Metrics) {
         let now = metrics.settled();
         for (outcome, count) in &now {

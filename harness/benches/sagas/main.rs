@@ -8,23 +8,19 @@
 #![allow(clippy::cast_precision_loss, reason = "figures for people")]
 
 mod ceiling;
+#[path = "../kit/closed.rs"]
+mod closed;
 
-use contract::http::{CreateProduct, Product};
-use contract::{Line, Quantity};
-use harness::client::{Call, Client};
-use harness::history::Outcome;
-use harness::load::ask::place;
+use closed::{Doors, IN_FLIGHT, closed};
+use harness::client::Client;
 use platform::logs::{Format, LogSettings, Sink};
 use platform::store::Synchronous;
 use shop::{Embedded, EmbeddedConfig, ProviderSettings};
 use std::cell::Cell;
 use std::path::Path;
-use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-const IN_FLIGHT: usize = 256;
 const ORDERS: u64 = 30_000;
-const PRODUCTS: i64 = 100;
 
 fn main() {
     let args: Vec<String> = std::env::args().collect();
@@ -39,13 +35,18 @@ fn main() {
     );
     let data = tempfile::tempdir().expect("a temporary directory");
     let shop = start(data.path());
+    let door = |address| Client::new(address, Duration::from_secs(60)).into();
+    let doors = Doors {
+        orders: door(shop.addresses.orders),
+        products: door(shop.addresses.products),
+    };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .expect("a runtime");
     let local = tokio::task::LocalSet::new();
     let rate = |settled: u64, name: &str| {
-        let measured = local.block_on(&runtime, closed(&shop, settled, name));
+        let measured = local.block_on(&runtime, closed(&doors, settled, name));
         println!(
             "{name:28} {measured:8.0} sagas/s   CPU {:5.0} µs a saga",
             cpu_us_of(settled)
@@ -89,81 +90,6 @@ fn start(data: &Path) -> Embedded {
         tap_max: shop::TAP_MAX,
     })
     .expect("the shop starts")
-}
-
-/// Settles `total` orders with a fixed number in flight; returns sagas a second.
-async fn closed(shop: &Embedded, total: u64, name: &str) -> f64 {
-    let patience = Duration::from_secs(60);
-    let products = Client::new(shop.addresses.products, patience);
-    let mut ids = Vec::new();
-    for n in 0..PRODUCTS {
-        ids.push(create(&products, name, n).await.id);
-    }
-    let orders = Client::new(shop.addresses.orders, patience);
-    let next = Rc::new(Cell::new(0));
-    let began = Instant::now();
-    let clients: Vec<_> = (0..IN_FLIGHT)
-        .map(|_| {
-            let (orders, next, ids, name) = (
-                orders.clone(),
-                Rc::clone(&next),
-                ids.clone(),
-                name.replace(' ', "-"),
-            );
-            tokio::task::spawn_local(async move {
-                while next.get() < total {
-                    let n = next.get();
-                    next.set(n + 1);
-                    let line = |at: u64| Line {
-                        product_id: ids[usize::try_from(at).unwrap_or(0) % ids.len()],
-                        quantity: Quantity::try_from(1).expect("one is a quantity"),
-                    };
-                    let items = if n % 3 == 0 {
-                        vec![line(n), line(n + 1)]
-                    } else {
-                        vec![line(n)]
-                    };
-                    one(&orders, &format!("{name}-{n:09}"), &items).await;
-                }
-            })
-        })
-        .collect();
-    for client in clients {
-        client.await.expect("a client that does not panic");
-    }
-    total as f64 / began.elapsed().as_secs_f64()
-}
-
-async fn create(products: &Client, name: &str, n: i64) -> Product {
-    let new = CreateProduct {
-        name: format!("record {n}"),
-        price_cents: (1_000 + n).try_into().expect("a price"),
-        stock: 100_000_000,
-    };
-    let body = serde_json::to_vec(&new).expect("JSON").into();
-    let key = format!("{}-product-{n}", name.replace(' ', "-"));
-    let (_, body) = products
-        .send(Call::post("/api/v1/products", body, &key))
-        .await
-        .expect("a product");
-    serde_json::from_slice(&body).expect("a product")
-}
-
-/// One order from the request to its end.
-async fn one(orders: &Client, key: &str, items: &[Line]) {
-    let Outcome::Ok { order_id: id, .. } = place(orders, key, items).await else {
-        panic!("an order was not taken")
-    };
-    let path = format!("/api/v1/orders/{id}?wait=settled&timeoutMs=30000");
-    let (status, body) = orders.send(Call::get(&path)).await.expect("an answer");
-    let finished = body
-        .windows(20)
-        .any(|part| part == br#""status":"finished","#);
-    assert!(
-        status.is_success() && finished,
-        "{status}: {}",
-        String::from_utf8_lossy(&body)
-    );
 }
 
 /// CPU time of this process since the last call, divided by `sagas`: services, broker and clients together.

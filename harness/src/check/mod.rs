@@ -151,6 +151,10 @@ impl Check {
         if let Err(why) = (self.due)(&view.plan) {
             return self.without_evidence(Verdict::NotApplicable, why.to_owned());
         }
+        let untapped = view.plan.untapped.as_ref();
+        if let Some(why) = untapped.filter(|_| self.needs.contains(&Source::Tap)) {
+            return self.without_evidence(Verdict::NotApplicable, why.clone());
+        }
         if let Some(why) = self
             .needs
             .iter()

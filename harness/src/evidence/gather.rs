@@ -19,7 +19,7 @@ where
         piece(&read(service, path).await?);
         Ok(())
     };
-    gather_in_pieces(whole, take).await;
+    gather_in_pieces(Source::ALL, whole, take).await;
 }
 
 /// Everything that a shop tells and what its clients did, in memory. `read` answers a service's path with the text there.
@@ -43,13 +43,14 @@ where
     reader.finish()
 }
 
-/// Like [`gather`], for answers that are larger than anybody wants to keep in memory: `read` gives them away in pieces
-/// of whole lines.
+/// Like `collect`, for answers that are larger than anybody wants to keep in memory: `read` gives them away in pieces
+/// of whole lines. Only these sources are asked for.
 pub async fn gather_in_pieces(
+    sources: impl IntoIterator<Item = Source>,
     read: impl AsyncFn(&'static str, String, &mut dyn FnMut(&str)) -> Result<(), String>,
     mut take: impl FnMut(Source, Result<&str, String>),
 ) {
-    for source in Source::ALL {
+    for source in sources {
         for (service, path) in source.exports() {
             let mut pages = Pages::new(source, path);
             while let Some(page) = pages.next() {

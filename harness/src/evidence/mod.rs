@@ -7,12 +7,14 @@ mod about;
 mod gather;
 mod lines;
 mod names;
+mod ours;
 mod read;
 mod rows;
 mod view;
 
 pub use gather::{collect, gather_in_pieces};
 pub use names::{Ids, KeyNo, Keys, MessageNo, Names, OrderNo, PaymentNo, ProductNo};
+pub use ours::Ours;
 pub use read::Reader;
 pub use rows::*;
 pub use view::{Rows, View};

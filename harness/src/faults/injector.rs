@@ -4,10 +4,11 @@
 //! beside the next fault, so a shop that takes long to recover does not push the plan back.
 
 use super::kind::Act;
-use super::observe::{LOOK, Seen, Sight, Watch, compare};
-use super::{FaultRecord, Planned};
+use super::observe::{LOOK, Seen, Sight, Surroundings, Watch, compare};
+use super::{Around, FaultRecord, Planned, Side};
 use crate::client::Call;
 use crate::now_us;
+use crate::proxy::{Counts, Network};
 use crate::target::{Shop, ShopError};
 use hyper::{Method, StatusCode};
 use shop::{Answer, Command, FaultSettings, ProviderSettings, State};
@@ -23,6 +24,7 @@ const SEEN_WITHIN: Duration = Duration::from_secs(5);
 #[derive(Clone)]
 pub struct Injector {
     shop: Arc<Mutex<Shop>>,
+    around: Arc<Mutex<Around>>,
     watch: Watch,
     began_us: i64,
 }
@@ -33,20 +35,28 @@ enum Cure {
     Ports(String),
     Restart(String),
     StartAgain,
+    Resume,
+    Start(Side),
+    Heal(String, Side),
+    /// It is over.
+    Over,
 }
 
 impl Injector {
     /// For this shop, under a load that begins at `began_us`, microseconds since 1970.
     pub fn new(shop: Arc<Mutex<Shop>>, began_us: i64) -> Self {
-        let addresses = shop
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .addresses();
+        let places = shop.lock().unwrap_or_else(PoisonError::into_inner).places();
         Self {
             shop,
-            watch: Watch::new(&addresses),
+            around: Arc::default(),
+            watch: Watch::new(&places),
             began_us,
         }
+    }
+
+    /// Breaks what stands around the shop, too.
+    pub fn with(self, around: Arc<Mutex<Around>>) -> Self {
+        Self { around, ..self }
     }
 
     /// Brings about and ends everything that is `planned`, in this order, and returns when the shop has recovered
@@ -75,43 +85,57 @@ impl Injector {
         }
         let wait_us = u64::try_from(record.asked_us - now_us()).unwrap_or(0);
         tokio::time::sleep(Duration::from_micros(wait_us)).await;
-        let before = self.look(&fault).await;
-        let cure = match self.begin(&fault).await {
-            Ok(cure) => cure,
+        let before = Watch::look_first(&fault, || self.look(&fault)).await;
+        // What takes long to bring about has its effect before it is done.
+        let began_us = now_us();
+        let (cure, fired) = match self.begin(&fault).await {
+            Ok(begun) => begun,
             Err(why) => {
                 record.how = why;
                 return Followed::Done(record);
             }
         };
-        record.fired_us = Some(now_us());
+        record.fired_us = Some(began_us);
+        record.fired = fired;
         tokio::time::sleep(fault.lasts).await;
-        if matches!(cure, Cure::Ports(_) | Cure::Provider(_)) {
+        let mut during = None;
+        if matches!(cure, Cure::Ports(_) | Cure::Provider(_) | Cure::Resume) {
             // A busy machine may not have come to do anything in that time; then it lasts until it has.
-            self.seen(&fault, &before).await;
+            during = Some(self.seen(&fault, &before, fired).await);
         }
         if let Err(why) = self.end(cure).await {
             record.how = why;
             return Followed::Done(record);
         }
         record.healed_us = Some(now_us());
-        let follow = self.clone().follow(fault, before, record.clone());
+        // What stands still can be seen only while it does.
+        let during = during.filter(|_| matches!(fault.kind.act(), Act::Pause));
+        let follow = self.clone().follow(fault, (before, during), record.clone());
         Followed::Still(tokio::spawn(follow), record)
     }
 
     /// Measures the recovery, and looks for what the fault has done.
-    async fn follow(self, fault: Planned, before: Sight, mut record: FaultRecord) -> FaultRecord {
+    async fn follow(
+        self,
+        fault: Planned,
+        (before, during): (Sight, Option<Seen>),
+        mut record: FaultRecord,
+    ) -> FaultRecord {
         record.recovered_us = self.watch.recovered().await;
-        let seen = self.seen(&fault, &before).await;
+        let seen = match during {
+            Some(seen) => seen,
+            None => self.seen(&fault, &before, record.fired).await,
+        };
         (record.fired, record.observed, record.how) = (seen.fired, seen.observed, seen.how);
         record
     }
 
-    /// What there is to see of a fault that began after `before`, as soon as there is something, or in the end.
-    async fn seen(&self, fault: &Planned, before: &Sight) -> Seen {
+    /// What there is to see of a fault that began after `before` and happened `fired` times by then, as soon as there is something, or in the end.
+    async fn seen(&self, fault: &Planned, before: &Sight, fired: u64) -> Seen {
         let began = Instant::now();
         loop {
             let after = self.look(fault).await;
-            let seen = compare(fault.kind, fault.service.as_deref(), (before, &after));
+            let seen = compare(fault, fired, (before, &after));
             let is_told_later = fault.kind.is_seen_in_evidence();
             let is_there = seen.fired > 0 && (seen.observed > 0 || is_told_later);
             if is_there || began.elapsed() > SEEN_WITHIN {
@@ -121,9 +145,27 @@ impl Injector {
         }
     }
 
-    async fn begin(&self, fault: &Planned) -> Result<Cure, String> {
+    /// Returns how to end it, and how often it has happened already, as far as that is known.
+    async fn begin(&self, fault: &Planned) -> Result<(Cure, u64), String> {
         let service = fault.service.clone().unwrap_or_default();
-        Ok(match fault.kind.act() {
+        let cure = match fault.kind.act() {
+            Act::Pause => {
+                self.on_shop(move |shop| shop.pause(&service)).await?;
+                return Ok((Cure::Resume, 1));
+            }
+            Act::Close(side) => {
+                let closed = self.on_around(move |around| around.close(side)).await?;
+                return Ok((Cure::Over, closed));
+            }
+            Act::Stop(side) => {
+                self.on_around(move |around| around.stop(side)).await?;
+                return Ok((Cure::Start(side), 1));
+            }
+            Act::Network(network) => {
+                let side = fault.side.ok_or("on the way to nowhere")?;
+                self.network(service.clone(), side, network).await?;
+                Cure::Heal(service, side)
+            }
             Act::Workload => return Err("the workload brings it".to_owned()),
             Act::Provider(change) => {
                 let usual = self.provider().await?;
@@ -157,7 +199,8 @@ impl Injector {
                 .await?;
                 Cure::StartAgain
             }
-        })
+        };
+        Ok((cure, 0))
     }
 
     async fn end(&self, cure: Cure) -> Result<(), String> {
@@ -173,22 +216,34 @@ impl Injector {
                 Ok(())
             }
             Cure::StartAgain => self.on_shop(Shop::start_again).await,
+            Cure::Resume => self.on_shop(Shop::resume).await,
+            Cure::Start(side) => self.on_around(move |around| around.start(side)).await,
+            Cure::Heal(service, side) => self.network(service, side, Network::Good).await,
+            Cure::Over => Ok(()),
         }
     }
 
+    async fn network(&self, service: String, side: Side, network: Network) -> Result<(), String> {
+        self.on_around(move |around| around.set(&service, side, network))
+            .await
+    }
+
     async fn look(&self, fault: &Planned) -> Sight {
-        let asked = self.on_shop(|shop| {
-            let states = match shop.obey(Command::Fired)? {
-                Answer::Fired(states) => states,
-                Answer::Done | Answer::Failed(_) => BTreeMap::new(),
+        // Who stands still, or cannot reach an engine, is not asked what it did: it did nothing.
+        let tells = matches!(fault.kind.act(), Act::Ports(_) | Act::Crash);
+        let asked = self.on_shop(move |shop| {
+            let states = match tells.then(|| shop.obey(Command::Fired)).transpose()? {
+                Some(Answer::Fired(states)) => states,
+                None | Some(Answer::Done | Answer::Failed(_)) => BTreeMap::new(),
             };
-            Ok((shop.pid(), states))
+            Ok((shop.pid(), shop.standing_still(), states))
         });
         // A shop that does not answer shows nothing; the record will say so.
-        let asked: (Option<u32>, BTreeMap<String, State>) = asked.await.unwrap_or_default();
-        self.watch
-            .look(fault.kind, fault.service.as_deref(), asked)
-            .await
+        let asked: (Option<u32>, u64, BTreeMap<String, State>) = asked.await.unwrap_or_default();
+        let seen = fault.clone();
+        let around = self.on_around(move |around| Ok(surroundings(around, &seen)));
+        let around = around.await.unwrap_or_default();
+        self.watch.look(fault, asked, around).await
     }
 
     async fn obey(&self, command: Command) -> Result<Answer, String> {
@@ -206,6 +261,18 @@ impl Injector {
         });
         let done = done.await.map_err(|error| error.to_string())?;
         done.map_err(|error| error.to_string())
+    }
+
+    /// Does `work`, which may block, to what stands around the shop.
+    async fn on_around<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Around) -> Result<T, String> + Send + 'static,
+    ) -> Result<T, String> {
+        let around = Arc::clone(&self.around);
+        let done = tokio::task::spawn_blocking(move || {
+            work(&mut around.lock().unwrap_or_else(PoisonError::into_inner))
+        });
+        done.await.map_err(|error| error.to_string())?
     }
 
     /// How the provider behaves.
@@ -235,6 +302,26 @@ impl Injector {
             Err(error) => Err(error.to_string()),
         }
     }
+}
+
+/// What there is to see of a fault at what stands around the shop.
+fn surroundings(around: &Around, fault: &Planned) -> Surroundings {
+    let service = fault.service.as_deref();
+    let counts = match (service, fault.side) {
+        (Some(service), Some(side)) => around.counts(service, side),
+        _ => Counts::default(),
+    };
+    let is_told = match fault.kind.act() {
+        Act::Close(side) | Act::Stop(side) => side == Side::Database,
+        Act::Network(_) => fault.side == Some(Side::Database),
+        _ => false,
+    };
+    let sessions = if is_told {
+        around.sessions(service)
+    } else {
+        Vec::new()
+    };
+    Surroundings { counts, sessions }
 }
 
 const SETTINGS: &str = "/api/v1/settings";

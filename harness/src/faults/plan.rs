@@ -1,7 +1,7 @@
 //! When each fault happens: one after another, with quiet between them in which recovery can be measured.
 
-use super::FaultKind;
 use super::kind::Act;
+use super::{FaultKind, Side, Wanted};
 use rand::seq::{IndexedRandom, SliceRandom};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -26,41 +26,58 @@ pub struct Planned {
     pub kind: FaultKind,
     /// Where; none when it is everywhere, or in the workload.
     pub service: Option<String>,
+    /// On the way to which engine; none when it is not between the two.
+    pub side: Option<Side>,
     /// When, from the beginning of the load.
     pub at: Duration,
     /// For how long; nothing for those that are in the workload, or over at once.
     pub lasts: Duration,
 }
 
-/// When each of `kinds` happens in a load of `duration`; a kind that is given twice happens twice. The same seed
-/// gives the same plan.
-pub fn plan(kinds: &[FaultKind], seed: u64, duration: Duration) -> Vec<Planned> {
+/// When each of `wanted` happens in a load of `duration`, in the order of their times; a kind that is given twice
+/// happens twice. What has no time of its own gets one. The same seed gives the same plan.
+pub fn plan<W: Into<Wanted> + Copy>(wanted: &[W], seed: u64, duration: Duration) -> Vec<Planned> {
     let mut chance = ChaCha8Rng::seed_from_u64(seed);
-    let (mut windows, everywhere): (Vec<FaultKind>, Vec<FaultKind>) =
-        kinds.iter().partition(|kind| kind.has_window());
+    let wanted = wanted.iter().map(|wanted| (*wanted).into());
+    let (mut windows, everywhere): (Vec<Wanted>, Vec<Wanted>) =
+        wanted.partition(|wanted| wanted.kind.has_window());
     windows.shuffle(&mut chance);
     let mut planned: Vec<Planned> = everywhere
         .into_iter()
-        .map(|kind| Planned {
+        .map(|wanted| Planned {
             id: String::new(),
-            kind,
+            kind: wanted.kind,
             service: None,
+            side: None,
             at: Duration::ZERO,
             lasts: Duration::ZERO,
         })
         .collect();
-    let slots = u32::try_from(windows.len().max(1)).unwrap_or(u32::MAX);
+    let anytime = windows.iter().filter(|wanted| wanted.at.is_none()).count();
+    let slots = u32::try_from(anytime.max(1)).unwrap_or(u32::MAX);
     let slot = duration.mul_f64(UNTIL - FROM) / slots;
-    for (n, kind) in (0_u32..).zip(windows) {
-        let late = slot.mul_f64(chance.random::<f64>() * BEGINS);
+    let mut n = 0;
+    for wanted in windows {
+        let kind = wanted.kind;
+        let (at, usual) = if let Some(at) = wanted.at {
+            (at, kind.longest())
+        } else {
+            let late = slot.mul_f64(chance.random::<f64>() * BEGINS);
+            let at = duration.mul_f64(FROM) + slot * n + late;
+            n += 1;
+            (at, kind.longest().min(slot.mul_f64(LASTS)))
+        };
+        let (service, side) = place(kind, &mut chance);
         planned.push(Planned {
             id: String::new(),
             kind,
-            service: place(kind, &mut chance),
-            at: duration.mul_f64(FROM) + slot * n + late,
-            lasts: kind.longest().min(slot.mul_f64(LASTS)),
+            service,
+            side,
+            at,
+            lasts: wanted.lasts.unwrap_or(usual),
         });
     }
+    planned.sort_by_key(|fault| fault.at);
     let mut times: BTreeMap<FaultKind, u32> = BTreeMap::new();
     for fault in &mut planned {
         let n = times.entry(fault.kind).or_default();
@@ -71,13 +88,16 @@ pub fn plan(kinds: &[FaultKind], seed: u64, duration: Duration) -> Vec<Planned> 
 }
 
 /// Where a fault happens.
-fn place(kind: FaultKind, chance: &mut ChaCha8Rng) -> Option<String> {
-    let place = match kind.act() {
-        Act::Workload | Act::Kill => return None,
-        Act::Provider(_) => "provider",
-        Act::Ports(_) | Act::Crash => SERVICES.choose(chance).expect("three"),
+fn place(kind: FaultKind, chance: &mut ChaCha8Rng) -> (Option<String>, Option<Side>) {
+    let side = match kind.act() {
+        Act::Workload | Act::Kill | Act::Close(_) | Act::Stop(_) => return (None, None),
+        Act::Provider(_) => return (Some("provider".to_owned()), None),
+        Act::Ports(_) | Act::Crash | Act::Pause => None,
+        Act::Network(_) => Some([Side::Database, Side::Broker]),
     };
-    Some(place.to_owned())
+    let service = SERVICES.choose(chance).expect("three");
+    let side = side.and_then(|sides| sides.choose(chance).copied());
+    (Some((*service).to_owned()), side)
 }
 
 #[cfg(test)]
@@ -95,8 +115,8 @@ mod tests {
                 "not the same again"
             );
             let windows: Vec<_> = planned.iter().filter(|one| one.kind.has_window()).collect();
-            assert_eq!(windows.len(), 9);
-            let slot = duration.mul_f64(0.8) / 9;
+            assert_eq!(windows.len(), 19);
+            let slot = duration.mul_f64(0.8) / 19;
             assert!(windows[0].at >= duration.mul_f64(0.1), "{planned:?}");
             let ends = windows.iter().map(|one| one.at + one.lasts);
             let begins = windows.iter().skip(1).map(|one| one.at);
@@ -122,6 +142,25 @@ mod tests {
         let ids: Vec<&str> = planned.iter().map(|one| one.id.as_str()).collect();
         assert_eq!(ids, ["declines-1", "crash-1", "crash-2"]);
         assert!(planned[1].service.is_some() && planned[0].service.is_none());
+    }
+
+    #[test]
+    fn what_has_a_time_of_its_own_happens_then_and_as_long_as_was_asked_for() {
+        let wanted = |text| Wanted::parse(text).unwrap();
+        let wanted = [
+            wanted("crash"),
+            wanted("network-cut@10s+3s"),
+            wanted("kill@1s"),
+        ];
+        let planned = plan(&wanted, 1, Duration::from_secs(20));
+        let times: Vec<_> = planned
+            .iter()
+            .map(|one| (one.id.as_str(), one.at.as_secs(), one.lasts))
+            .collect();
+        assert_eq!(times[0], ("kill-1", 1, Duration::ZERO));
+        assert_eq!(times[2], ("network-cut-1", 10, Duration::from_secs(3)));
+        assert_eq!(times[1].0, "crash-1");
+        assert!(planned[2].service.is_some() && planned[2].side.is_some());
     }
 
     #[test]

@@ -11,8 +11,8 @@ mod script;
 
 pub use figures::{Look, Progress, Sent, histogram};
 
-use crate::client::Client;
 use crate::history::Operation;
+use crate::target::Clients;
 use crate::workload::Workload;
 use contract::ProductId;
 use figures::add;
@@ -24,8 +24,8 @@ use tokio::task::JoinSet;
 
 /// What to send, where to, and within which bounds.
 pub struct Load {
-    /// The orders service. The load opens connections of its own to it.
-    pub orders: Client,
+    /// The replicas of the orders service, asked in turn. The load opens connections of its own to them.
+    pub orders: Clients,
     /// The plan.
     pub workload: Workload,
     /// Begins every Idempotency-Key: `{run}-{n}` for the n-th start.

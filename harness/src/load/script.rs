@@ -3,8 +3,9 @@
 use super::ask;
 use super::figures::{Progress, Sent, add};
 use super::pacer::{Due, Epoch};
-use crate::client::{Answer, Call, Client, ClientError};
+use crate::client::{Answer, Call, ClientError};
 use crate::history::{Action, Operation, Outcome, Story};
+use crate::target::Clients;
 use crate::workload::{Items, Script, lines};
 use bytes::Bytes;
 use contract::{OrderId, ProductId};
@@ -19,7 +20,7 @@ const REREADS: u32 = 3;
 
 /// What all clients share.
 pub(super) struct Shared {
-    pub(super) orders: Client,
+    pub(super) orders: Clients,
     pub(super) run: String,
     pub(super) products: Vec<ProductId>,
     pub(super) permits: Semaphore,
@@ -185,7 +186,12 @@ impl Telling<'_> {
         let items = lines(items, &self.shared.products);
         let call = Call::post(ask::ORDERS, ask::body(&items), &self.key);
         let mut began = Instant::now();
-        let error = self.shared.orders.hang_up(call, after, &mut began).await;
+        let error = self
+            .shared
+            .orders
+            .next()
+            .hang_up(call, after, &mut began)
+            .await;
         let outcome = ask::placed(Err(error));
         self.ended(meant, began, Action::Place { items }, outcome)
             .await
@@ -232,7 +238,7 @@ impl Telling<'_> {
         };
         let outcome = tokio::select! {
             biased;
-            answer = self.shared.orders.send_at(call, &mut began) => read(answer),
+            answer = self.shared.orders.next().send_at(call, &mut began) => read(answer),
             () = cut => Outcome::Unknown { why: "the load was stopped".to_owned() },
         };
         self.ended(meant, began, action, outcome).await

@@ -60,6 +60,59 @@ pub struct LoadFigures {
     pub late: Latency,
 }
 
+/// What the shop ran on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct EngineFigures {
+    /// `embedded`, `distributed`, or `target` for a shop that ran already.
+    pub name: String,
+    /// Replicas of orders; the other services of a distributed shop have as many.
+    pub replicas: u64,
+    /// Which queues got which messages: `fanout` or `topic`; none where nobody can tell.
+    pub routing: Option<String>,
+    /// The version of `PostgreSQL`, where it could be asked.
+    pub postgres: Option<String>,
+    /// The version of `RabbitMQ`, where it could be asked.
+    pub rabbitmq: Option<String>,
+}
+
+impl Default for EngineFigures {
+    fn default() -> Self {
+        Self {
+            name: "embedded".to_owned(),
+            replicas: 1,
+            routing: None,
+            postgres: None,
+            rabbitmq: None,
+        }
+    }
+}
+
+/// The processor time of all groups of processes together, and of each, for one settled order, milliseconds. Empty
+/// where it was not measured or nothing was settled.
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "no run settles 2^53 orders, nor takes so many milliseconds"
+)]
+pub(super) fn cpu_ms_per_saga(
+    cpu_ms: &BTreeMap<String, u64>,
+    settled: u64,
+) -> BTreeMap<String, f64> {
+    if cpu_ms.is_empty() || settled == 0 {
+        return BTreeMap::new();
+    }
+    let each = |ms: u64| (ms as f64 / settled as f64 * 1e3).round() / 1e3;
+    let groups = cpu_ms.iter().map(|(group, ms)| (group.clone(), each(*ms)));
+    let all = ("all".to_owned(), each(cpu_ms.values().sum()));
+    groups.chain([all]).collect()
+}
+
+/// How many orders were settled: all outcomes but those that are still open.
+pub(super) fn settled(outcomes: &BTreeMap<String, u64>) -> u64 {
+    let settled = outcomes.iter().filter(|(outcome, _)| *outcome != "created");
+    settled.map(|(_, count)| count).sum()
+}
+
 /// What became of a fault.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]

@@ -11,7 +11,7 @@ mod timeline;
 
 pub use crate::load::histogram;
 pub use exit::{Exit, exit};
-pub use figures::{FaultFigures, Figures, Latency, LoadFigures};
+pub use figures::{EngineFigures, FaultFigures, Figures, Latency, LoadFigures};
 pub use junit::junit;
 pub use timeline::timeline;
 
@@ -52,9 +52,16 @@ pub struct Summary {
     pub load_ms: i64,
     /// From the beginning until nothing moved any more, milliseconds.
     pub took_ms: i64,
-    /// How much memory the shop's process had in use at most, bytes; in one process that is the harness too. 0
-    /// where the system does not tell.
+    /// What the shop ran on.
+    pub engine: EngineFigures,
+    /// How much memory the shop's process had in use at most, bytes, or its processes together; in one process that
+    /// is the harness too. 0 where the system does not tell.
     pub memory_bytes: u64,
+    /// The processor time that each group of processes took from the first start until nothing moved any more,
+    /// milliseconds. Empty where it was not measured.
+    pub cpu_ms: BTreeMap<String, u64>,
+    /// The same for one settled order, and for all groups together.
+    pub cpu_ms_per_saga: BTreeMap<String, f64>,
     /// What the load did.
     pub load: LoadFigures,
     /// Orders that any source names; each is judged.
@@ -148,6 +155,7 @@ fn summary(view: &View<'_>, checks: Vec<Finding>, thresholds: &[Threshold]) -> S
         .map(|threshold| threshold.judge(&figures))
         .collect();
     let exit = exit(&checks, &thresholds);
+    let outcomes = figures::outcomes(view);
     Summary {
         schema: SCHEMA,
         version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -159,10 +167,13 @@ fn summary(view: &View<'_>, checks: Vec<Finding>, thresholds: &[Threshold]) -> S
         rate: plan.rate,
         load_ms: plan.load_to_us.saturating_sub(plan.load_from_us) / 1_000,
         took_ms: plan.rest_us.saturating_sub(plan.began_us) / 1_000,
+        engine: plan.engine.clone(),
         memory_bytes: plan.memory_bytes.unwrap_or(0),
+        cpu_ms: plan.cpu_ms.clone(),
+        cpu_ms_per_saga: figures::cpu_ms_per_saga(&plan.cpu_ms, figures::settled(&outcomes)),
         load: plan.load.clone(),
         orders: view.names.orders.len() as u64,
-        outcomes: figures::outcomes(view),
+        outcomes,
         accept: Latency::of(&figures.accept_us),
         accept_raw: Latency::of(&figures.accept_raw_us),
         settle: Latency::of(&figures.settle_us),

@@ -2,7 +2,7 @@
 //! and last the verdict with the reasons for it.
 
 use super::number::{paragraph, seconds, thousands};
-use super::{Exit, FaultFigures, Latency, Report, Summary, Told};
+use super::{EngineFigures, Exit, FaultFigures, Latency, Report, Summary, Told};
 use crate::check::{CHECKS, Finding, Verdict};
 use std::fmt::{self, Display, Formatter};
 
@@ -24,8 +24,10 @@ impl Display for Report {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let summary = &self.summary;
         line(f, "run", &format!("{}, seed {}", summary.run, summary.seed))?;
+        engine(f, &summary.engine)?;
         load(f, summary)?;
         latencies(f, summary)?;
+        costs(f, summary)?;
         faults(f, &summary.faults)?;
         writeln!(f, "\n  {:26}looked at", "checks")?;
         for finding in &summary.checks {
@@ -238,15 +240,58 @@ fn latencies(f: &mut Formatter<'_>, summary: &Summary) -> fmt::Result {
             "  {name:12}{ms_p50:9.1}{ms_p90:9.1}{ms_p99:9.1}{ms_max:9.1}   {meaning}"
         )?;
     }
+    Ok(())
+}
+
+/// What it took: memory, and processor time by group of processes.
+fn costs(f: &mut Formatter<'_>, summary: &Summary) -> fmt::Result {
     if summary.memory_bytes > 0 {
         let megabytes = summary.memory_bytes / 1_000_000;
+        let whose = if summary.engine.name == "distributed" {
+            "shop's processes had in use, each at its worst"
+        } else {
+            "shop's process had in use"
+        };
         writeln!(
             f,
-            "  {:12}{megabytes:>36} MB, the most that the shop's process had in use",
+            "  {:12}{megabytes:>36} MB, the most that the {whose}",
             "memory"
         )?;
     }
-    Ok(())
+    let each = &summary.cpu_ms_per_saga;
+    let Some(all) = each.get("all") else {
+        return Ok(());
+    };
+    let parts = each.iter().filter(|(group, _)| *group != "all");
+    let parts: Vec<String> = parts
+        .map(|(group, ms)| format!("{ms:.2} {group}"))
+        .collect();
+    let parts = parts.join(" + ");
+    line(
+        f,
+        "processors",
+        &format!("{all:.2} ms for one settled saga = {parts}"),
+    )
+}
+
+/// What the shop ran on; nothing to say of a shop that is all ours.
+fn engine(f: &mut Formatter<'_>, engine: &EngineFigures) -> fmt::Result {
+    if engine.name == "embedded" {
+        return Ok(());
+    }
+    let mut parts = vec![engine.name.clone()];
+    parts.push(match engine.replicas {
+        1 => "1 replica".to_owned(),
+        n => format!("{n} replicas"),
+    });
+    parts.extend(engine.routing.clone());
+    for (name, version) in [
+        ("PostgreSQL", &engine.postgres),
+        ("RabbitMQ", &engine.rabbitmq),
+    ] {
+        parts.extend(version.as_ref().map(|version| format!("{name} {version}")));
+    }
+    line(f, "engine", &parts.join(", "))
 }
 
 fn faults(f: &mut Formatter<'_>, faults: &[FaultFigures]) -> fmt::Result {

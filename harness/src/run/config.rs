@@ -1,7 +1,7 @@
 //! What to run.
 
 use super::RunError;
-use crate::faults::FaultKind;
+use crate::faults::{FaultKind, Wanted};
 use crate::history::Story;
 use crate::target::Place;
 use crate::threshold::Threshold;
@@ -33,13 +33,15 @@ pub struct RunConfig {
     /// The stories to tell beside the real orders.
     pub stories: BTreeSet<Story>,
     /// What goes wrong; none: everything that can.
-    pub faults: Option<Vec<FaultKind>>,
+    pub faults: Option<Vec<Wanted>>,
     /// How much of what the real orders need is in stock, in percent.
     pub stock_percent: u32,
     /// Where ids and chance come from.
     pub seed: u64,
     /// Where the shop runs.
     pub place: Place,
+    /// How long services of their own may take until all are ready.
+    pub ready_within: Duration,
     /// Where the databases are, to be kept; a temporary directory if not given.
     pub data: Option<PathBuf>,
     /// Where recordings go.
@@ -67,9 +69,9 @@ pub fn default_stories() -> BTreeSet<Story> {
 
 /// Everything that can go wrong where the shop runs, with the stories that bring it.
 pub fn default_faults(stories: &BTreeSet<Story>, place: &Place) -> Vec<FaultKind> {
-    let is_child = matches!(place, Place::Child { .. });
     let possible = |kind: &FaultKind| {
-        (is_child || !kind.needs_child())
+        !kind.is_long()
+            && place.suffers(*kind).is_ok()
             && story(*kind).is_none_or(|story| stories.contains(&story))
     };
     FaultKind::ALL.into_iter().filter(possible).collect()
@@ -98,14 +100,12 @@ impl RunConfig {
             );
             return Err(RunError::Config(what));
         }
-        for kind in self.faults.iter().flatten() {
-            if kind.needs_child() && self.place == Place::Here {
-                let what = format!(
-                    "--faults {kind}: only a shop in a child process can be killed; add --child"
-                );
-                return Err(RunError::Config(what));
+        for wanted in self.faults.iter().flatten() {
+            let kind = wanted.kind;
+            if let Err(why) = self.place.suffers(kind) {
+                return Err(RunError::Config(format!("--faults {kind}: {why}")));
             }
-            if let Some(story) = story(*kind).filter(|story| !self.stories.contains(story)) {
+            if let Some(story) = story(kind).filter(|story| !self.stories.contains(story)) {
                 let name = story.as_str();
                 let what = format!(
                     "--faults {kind}: the workload brings it about; add {name} to --stories"
@@ -117,8 +117,18 @@ impl RunConfig {
     }
 
     /// # Errors
-    /// [`RunError::Config`] when the load is too short to tell each story once.
+    /// [`RunError::Config`] when the load is too short to tell each story once, or for a fault that begins later.
     pub(super) fn check_told(&self, workload: &Workload) -> Result<(), RunError> {
+        let length = workload.starts.last().map(|start| start.at);
+        let length = self.duration.or(length).unwrap_or_default();
+        for wanted in self.faults.iter().flatten() {
+            if wanted.ends().is_some_and(|ends| ends > length) {
+                let what = format!(
+                    "--faults {wanted}: the load ends after {length:?}; an earlier @ or a longer -d"
+                );
+                return Err(RunError::Config(what));
+            }
+        }
         let told = workload.told();
         let untold: Vec<&str> = self
             .stories
@@ -138,8 +148,8 @@ impl RunConfig {
 
     /// What goes wrong in a load of this length. Everything is what fits: a fault needs some time, and some orders,
     /// to be seen, and the shop some time after it.
-    pub(super) fn fault_kinds(&self, length: Duration) -> Vec<FaultKind> {
-        let Some(kinds) = &self.faults else {
+    pub(super) fn wanted(&self, length: Duration) -> Vec<Wanted> {
+        let Some(wanted) = &self.faults else {
             let all = default_faults(&self.stories, &self.place);
             let (mut windows, mut kinds): (Vec<_>, Vec<_>) =
                 all.into_iter().partition(|kind| kind.has_window());
@@ -149,8 +159,8 @@ impl RunConfig {
                 .rev()
                 .find(|n| f64::from(u32::try_from(*n).unwrap_or(0)) * slot <= length.as_secs_f64());
             kinds.extend(windows.into_iter().take(fit.unwrap_or(0)));
-            return kinds;
+            return kinds.into_iter().map(Wanted::from).collect();
         };
-        kinds.clone()
+        wanted.clone()
     }
 }

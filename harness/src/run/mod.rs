@@ -1,32 +1,42 @@
 //! One run: start the shop, load it, break it, wait until everything is at rest, record it, judge the recording.
 
 mod config;
+mod costs;
+mod lease;
+mod record;
 mod recorded;
+mod servers;
 mod setup;
+mod stage;
+mod tap;
 
 pub use config::{RunConfig, default_faults, default_stories};
 pub use recorded::{judge_recording, write_report};
+pub use servers::veiled;
 
-use crate::client::Call;
-use crate::evidence::{Source, gather_in_pieces};
-use crate::faults::{self, FaultRecord, Injector};
+use crate::evidence::{Ours, Source};
+use crate::faults::{self, FaultRecord, Injector, Planned};
 use crate::history::Operation;
 use crate::load::{self, Limits, Load, Progress, Sent};
 use crate::now_us;
 use crate::plan::Plan;
 use crate::progress::{self, Doing};
-use crate::recording::{Recorded, Recorder, RecordingError};
+use crate::recording::{Recorder, RecordingError};
 use crate::report::{Exit, Latency, LoadFigures, Report};
-use crate::target::{Shop, ShopError, Target};
+use crate::target::{ShopError, Target};
 use crate::workload::{self, Workload, WorkloadConfig, WorkloadError};
 use contract::ProductId;
-use std::sync::{Arc, Mutex, PoisonError};
+use record::{Besides, write_down};
+use stage::Stage;
+use std::path::PathBuf;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
+use tap::Listening;
+use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{mpsc, watch};
-
-/// Operations that may wait to be written down.
-const HISTORY_MAX: usize = 10_000;
 
 /// Why a run came to no verdict.
 #[derive(Debug, thiserror::Error)]
@@ -85,7 +95,7 @@ pub fn run(config: &RunConfig) -> Result<Report, RunError> {
         .starts
         .last()
         .map_or(Duration::ZERO, |start| start.at);
-    let kinds = config.fault_kinds(length);
+    let planned = faults::plan(&config.wanted(length), config.seed, length);
     let temporary = tempfile::Builder::new().prefix("crashcart-").tempdir();
     let temporary = temporary.map_err(|error| RunError::SetUp(error.to_string()))?;
     let data = config
@@ -95,52 +105,73 @@ pub fn run(config: &RunConfig) -> Result<Report, RunError> {
     let began_us = now_us();
     let name = setup::name(began_us, config.seed);
     let recorder = Recorder::create(&config.runs, &name)?;
-    let plan = setup::plan(config, &kinds, &workload, (name, began_us));
-    let shop = Shop::start(&setup::shop(config, data), &config.place)?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build();
-    let runtime = runtime.map_err(|error| RunError::SetUp(error.to_string()))?;
-    let target = Target::new(&shop.addresses());
-    let shop = Arc::new(Mutex::new(shop));
+    let plan = setup::plan(config, &planned, &workload, (name, began_us));
     let dir = recorder.dir().to_owned();
+    let interrupted = || RunError::Interrupted(dir.display().to_string());
+    let first = runtime()?;
+    let stage = first.block_on(build(config, data, (&plan.run, &planned)));
+    let stage = stage?.ok_or_else(interrupted)?;
     let (give_up, ends) = watch::channel(false);
     let runner = Runner {
         config,
         plan,
-        target,
-        shop: Arc::clone(&shop),
+        target: stage.target(),
+        stage: &stage,
         recorder,
         doing: Doing::default(),
         stop: ends,
     };
-    let outcome = runtime.block_on(async {
+    let outcome = first.block_on(async {
         tokio::select! {
             biased;
-            () = interrupted() => {
+            () = signaled() => {
                 // The load has threads of its own, which would go on to the end of the plan.
                 give_up.send_replace(true);
-                Err(RunError::Interrupted(dir.display().to_string()))
+                Err(interrupted())
             }
-            outcome = runner.run(workload, &kinds) => outcome,
+            outcome = runner.run(workload, planned) => outcome,
         }
     });
-    drop(runtime);
-    // Whoever else holds it was a task of the runtime, or a thread that will let go of it soon.
-    if let Ok(shop) = Arc::try_unwrap(shop) {
-        shop.into_inner()
-            .unwrap_or_else(PoisonError::into_inner)
-            .stop();
-    }
+    // With it end the tasks that still have the shop in their hands.
+    drop(first);
+    runtime()?.block_on(stage.strike(outcome.is_ok()));
     outcome?;
     judge_recording(&dir, &[])
+}
+
+fn runtime() -> Result<Runtime, RunError> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    runtime.map_err(|error| RunError::SetUp(error.to_string()))
+}
+
+/// Builds the stage; none when somebody wanted the run to end before it stood, and then nothing of it is left.
+async fn build(
+    config: &RunConfig,
+    data: PathBuf,
+    run: (&str, &[Planned]),
+) -> Result<Option<Stage>, RunError> {
+    let give_up = Arc::new(AtomicBool::new(false));
+    let mut building = pin!(Stage::build(config, data, run, Arc::clone(&give_up)));
+    tokio::select! {
+        biased;
+        () = signaled() => {}
+        stage = &mut building => return stage.map(Some),
+    }
+    give_up.store(true, Ordering::Relaxed);
+    // What was begun is ended in its order, so that nobody makes again what was taken away.
+    if let Ok(stage) = building.await {
+        stage.strike(false).await;
+    }
+    Ok(None)
 }
 
 struct Runner<'a> {
     config: &'a RunConfig,
     plan: Plan,
     target: Target,
-    shop: Arc<Mutex<Shop>>,
+    stage: &'a Stage,
     recorder: Recorder,
     doing: Doing,
     /// Becomes true when the load is to stop early.
@@ -149,50 +180,81 @@ struct Runner<'a> {
 
 impl Runner<'_> {
     /// Everything from the first product to the finished recording.
-    async fn run(
-        mut self,
-        workload: Workload,
-        kinds: &[faults::FaultKind],
-    ) -> Result<(), RunError> {
+    async fn run(mut self, workload: Workload, planned: Vec<Planned>) -> Result<(), RunError> {
+        self.plan.engine = self.stage.engine.clone();
+        self.plan.untapped.clone_from(&self.stage.untapped);
+        let tap = self.listen().await?;
         let history = self.recorder.file(Source::History)?;
         let (writer, written) = write_down(history);
         self.doing.say("creating the catalogue");
         let products = setup::catalogue(&self.target, &self.plan, &workload, &writer).await?;
+        let ours = self
+            .stage
+            .is_shared
+            .then(|| Ours::new(&self.plan.run, self.plan.began_us, &products));
+        if !products.is_empty() {
+            self.hears(tap.as_ref()).await?;
+        }
         let progress = Arc::new(Progress::default());
-        let orders = self.target.client("orders");
-        let total = workload.starts.len() as u64;
         let shown = progress::show(
-            total,
+            workload.starts.len() as u64,
             self.config.quiet,
             Arc::clone(&progress),
-            orders,
+            self.target.clients("orders").clone(),
             self.doing.clone(),
         );
         self.doing.say("");
+        let before = self.stage.spent();
         self.plan.load_from_us = now_us();
         let (sent, records) = self
-            .load_and_break(workload, products, (kinds, progress, writer))
+            .load_and_break(workload, products, (planned, progress, writer))
             .await;
         self.plan.load_to_us = now_us();
         self.plan.load = figures(&sent);
         self.doing.say("waiting for rest");
         self.plan.restless = self.target.at_rest().await.err();
+        if let Some(Ok(tap)) = &tap {
+            tap.quiet().await;
+        }
         self.plan.rest_us = now_us();
+        self.plan.cpu_ms = costs::since(&before, &self.stage.spent());
         self.doing.say("reading every table, log and message");
         let history = written
             .await
             .map_err(|error| RunError::SetUp(error.to_string()))??;
         self.recorder.keep(history)?;
-        self.record(&records).await?;
-        let memory = self
-            .shop
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .peak_bytes();
-        self.plan.memory_bytes = memory;
+        self.record_faults(&records)?;
+        let besides = Besides { tap, ours };
+        record::record(&mut self.recorder, &self.target, besides).await?;
+        self.plan.memory_bytes = self.stage.shop().peak_bytes();
         shown.finish().await;
         self.recorder.finish(&self.plan)?;
         Ok(())
+    }
+
+    /// Listens on the exchange, or says why nobody can; none where the shop tells what was there.
+    async fn listen(&self) -> Result<Option<Result<Listening, String>>, RunError> {
+        if let Some((settings, name)) = &self.stage.tap {
+            let file = self.recorder.file(Source::Tap)?;
+            let listening = Listening::start(settings, name, file).await;
+            return Ok(Some(Ok(listening.map_err(RunError::SetUp)?)));
+        }
+        Ok(self.stage.untapped.clone().map(Err))
+    }
+
+    /// Whoever listens where nothing is said would accuse the shop of not saying it.
+    async fn hears(&self, tap: Option<&Result<Listening, String>>) -> Result<(), RunError> {
+        let (Some(Ok(listening)), Some((settings, _))) = (tap, &self.stage.tap) else {
+            return Ok(());
+        };
+        if listening.hears().await {
+            return Ok(());
+        }
+        let (prefix, routing) = (&settings.prefix, stage::routing_name(settings.routing));
+        Err(RunError::SetUp(format!(
+            "products were created, and nothing of it came to the {routing} exchange with the prefix {prefix:?}; \
+             do --amqp, --prefix and --routing belong to this shop?"
+        )))
     }
 
     /// Sends the load and brings the faults about, and returns when both are over.
@@ -200,16 +262,12 @@ impl Runner<'_> {
         &self,
         workload: Workload,
         products: Vec<ProductId>,
-        (kinds, progress, history): (&[faults::FaultKind], Arc<Progress>, mpsc::Sender<Operation>),
+        (planned, progress, history): (Vec<Planned>, Arc<Progress>, mpsc::Sender<Operation>),
     ) -> (Sent, Vec<FaultRecord>) {
-        let length = workload
-            .starts
-            .last()
-            .map_or(Duration::ZERO, |start| start.at);
-        let planned = faults::plan(kinds, self.config.seed, length);
-        let injector = Injector::new(Arc::clone(&self.shop), self.plan.load_from_us);
+        let injector = Injector::new(Arc::clone(&self.stage.shop), self.plan.load_from_us);
+        let injector = injector.with(Arc::clone(&self.stage.around));
         let load = Load {
-            orders: self.target.client("orders"),
+            orders: self.target.clients("orders").clone(),
             workload,
             run: self.plan.run.clone(),
             products,
@@ -223,72 +281,13 @@ impl Runner<'_> {
         both
     }
 
-    /// Writes down what everybody else has to say.
-    async fn record(&mut self, records: &[FaultRecord]) -> Result<(), RunError> {
+    fn record_faults(&mut self, records: &[FaultRecord]) -> Result<(), RunError> {
         let mut faults = self.recorder.file(Source::Faults)?;
         for record in records {
             faults.row(record)?;
         }
-        self.recorder.keep(faults)?;
-        let mut failed = None;
-        let mut open: Option<(Source, Recorded)> = None;
-        let recorder = &mut self.recorder;
-        let target = &self.target;
-        let read = async |service, path: String, piece: &mut dyn FnMut(&str)| {
-            let call = Call {
-                ndjson: true,
-                ..Call::get(&path)
-            };
-            let lines = target.client(service).lines(call, piece).await;
-            lines.map_err(|error| error.to_string())
-        };
-        gather_in_pieces(read, |source, text| {
-            let step = take(recorder, &mut open, source, text);
-            failed = failed.take().or(step.err());
-        })
-        .await;
-        if let Some((_, file)) = open {
-            recorder.keep(file)?;
-        }
-        failed.map_or(Ok(()), |error| Err(error.into()))
+        Ok(self.recorder.keep(faults)?)
     }
-}
-
-/// Adds a piece of a source to its file; the file of the source before it is done.
-fn take(
-    recorder: &mut Recorder,
-    open: &mut Option<(Source, Recorded)>,
-    source: Source,
-    text: Result<&str, String>,
-) -> Result<(), RecordingError> {
-    if open.as_ref().is_none_or(|(current, _)| *current != source) {
-        let next = recorder.file(source)?;
-        if let Some((_, done)) = open.replace((source, next)) {
-            recorder.keep(done)?;
-        }
-    }
-    match (text, open) {
-        (Ok(text), Some((_, file))) => file.lines(text.as_bytes()),
-        (Ok(_), None) => Ok(()),
-        (Err(why), _) => {
-            recorder.miss(source, why);
-            Ok(())
-        }
-    }
-}
-
-type Written = tokio::task::JoinHandle<Result<Recorded, RecordingError>>;
-
-/// Writes operations down as they end, on a thread where the disk holds nobody up.
-fn write_down(mut file: Recorded) -> (mpsc::Sender<Operation>, Written) {
-    let (sender, mut operations) = mpsc::channel::<Operation>(HISTORY_MAX);
-    let written = tokio::task::spawn_blocking(move || {
-        while let Some(operation) = operations.blocking_recv() {
-            file.row(&operation)?;
-        }
-        Ok(file)
-    });
-    (sender, written)
 }
 
 fn figures(sent: &Sent) -> LoadFigures {
@@ -303,7 +302,7 @@ fn figures(sent: &Sent) -> LoadFigures {
 }
 
 /// Returns when somebody wants the run to end.
-async fn interrupted() {
+async fn signaled() {
     let signals = (
         signal(SignalKind::interrupt()),
         signal(SignalKind::terminate()),

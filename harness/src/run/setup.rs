@@ -2,7 +2,7 @@
 
 use super::{RunConfig, RunError};
 use crate::client::{Call, ClientError};
-use crate::faults::{FaultKind, Planned};
+use crate::faults::Planned;
 use crate::history::{Action, Operation, Outcome, Story};
 use crate::now_us;
 use crate::plan::Plan;
@@ -42,7 +42,7 @@ pub(super) fn name(began_us: i64, seed: u64) -> String {
 /// What is meant to happen.
 pub(super) fn plan(
     config: &RunConfig,
-    kinds: &[FaultKind],
+    planned: &[Planned],
     workload: &Workload,
     (run, began_us): (String, i64),
 ) -> Plan {
@@ -62,7 +62,7 @@ pub(super) fn plan(
         rate: config.rate,
         starts: workload.starts.len() as u64,
         stories,
-        faults: kinds.iter().map(|kind| kind.as_str().to_owned()).collect(),
+        faults: planned.iter().map(|fault| fault.kind.to_string()).collect(),
         thresholds: config
             .thresholds
             .iter()
@@ -76,13 +76,18 @@ pub(super) fn plan(
     }
 }
 
+/// The amounts that the provider is to decline.
+pub(super) fn declined() -> Vec<Cents> {
+    Cents::try_from(DECLINED_CENTS).into_iter().collect()
+}
+
 /// The shop of a run.
 pub(super) fn shop(config: &RunConfig, data: PathBuf) -> EmbeddedConfig {
     EmbeddedConfig {
         data,
         synchronous: Synchronous::Normal,
         provider: ProviderSettings {
-            decline_amounts_cents: Cents::try_from(DECLINED_CENTS).into_iter().collect(),
+            decline_amounts_cents: declined(),
             ..ProviderSettings::default()
         },
         settings: Settings::default(),

@@ -4,22 +4,15 @@
 //! however that died.
 
 use super::ShopError;
+use super::process::{PATIENCE, Process, json};
 use ::shop::{Addresses, Answer, Command, Embedded, EmbeddedConfig, ProviderSettings, StartError};
 use platform::logs::{Format, LogSettings, Sink};
 use platform::store::Synchronous;
 use serde::{Deserialize, Serialize};
-use std::collections::VecDeque;
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, Write};
 use std::path::{Path, PathBuf};
-use std::process::{self, ChildStdin, Stdio};
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
-use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
-
-/// How long a child may take to start, to answer, and to end.
-const PATIENCE: Duration = Duration::from_secs(30);
-/// So many of its last lines on standard error are kept.
-const LINES_KEPT: usize = 20;
+use std::process;
+use std::time::Instant;
 
 /// An [`EmbeddedConfig`] as a child gets it. Bounds and times are always the usual ones.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -116,11 +109,6 @@ pub fn live(config: &str, input: impl BufRead, mut output: impl Write) -> Result
     Ok(())
 }
 
-/// What we say to each other is always JSON.
-fn json(said: &impl Serialize) -> String {
-    serde_json::to_string(said).expect("a value without maps that have other keys than text")
-}
-
 /// A child of ours, and what it needs to be started again.
 pub struct Child {
     program: PathBuf,
@@ -130,15 +118,6 @@ pub struct Child {
     process: Option<Process>,
 }
 
-/// One process; killed when dropped.
-struct Process {
-    process: process::Child,
-    input: Option<ChildStdin>,
-    output: Receiver<String>,
-    /// Ends with the last lines on standard error, when there are no more.
-    errors: Option<JoinHandle<VecDeque<String>>>,
-}
-
 impl Child {
     /// Starts `program` as a child and returns when its services are there.
     ///
@@ -146,7 +125,7 @@ impl Child {
     /// [`ShopError::ChildStart`], with what it said.
     pub fn start(config: &EmbeddedConfig, program: &Path) -> Result<Self, ShopError> {
         let config = ChildConfig::of(config);
-        let (process, addresses) = Process::start(program, &config)?;
+        let (process, addresses) = start(program, &config)?;
         Ok(Self {
             program: program.to_owned(),
             config: ChildConfig {
@@ -164,7 +143,7 @@ impl Child {
     }
 
     pub(super) fn pid(&self) -> Option<u32> {
-        self.process.as_ref().map(|process| process.process.id())
+        self.process.as_ref().map(Process::pid)
     }
 
     pub(super) fn obey(&mut self, command: &Command) -> Result<Answer, ShopError> {
@@ -189,111 +168,26 @@ impl Child {
             seed: self.config.seed ^ self.starts.rotate_right(16),
             ..self.config.clone()
         };
-        self.process = Some(Process::start(&self.program, &config)?.0);
+        self.process = Some(start(&self.program, &config)?.0);
         self.starts += 1;
         Ok(())
     }
 
     pub(super) fn stop(self) {
         if let Some(mut process) = self.process {
-            process.input = None;
-            // What it may still say is of no interest; if it does not end, it is killed when dropped.
-            let until = Instant::now() + PATIENCE;
-            while process
-                .output
-                .recv_timeout(until.saturating_duration_since(Instant::now()))
-                .is_ok()
-            {}
+            process.close();
+            process.wait_closed(Instant::now() + PATIENCE);
         }
     }
 }
 
-impl Process {
-    fn start(program: &Path, config: &ChildConfig) -> Result<(Self, Addresses), ShopError> {
-        let failed = |why: String| ShopError::ChildStart(why);
-        let mut process = process::Command::new(program)
-            .args(["serve", "--child", &json(config)])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .map_err(|error| failed(format!("{}: {error}", program.display())))?;
-        let (input, output) = (process.stdin.take(), process.stdout.take());
-        let (output, stderr) = (output.expect("a pipe"), process.stderr.take());
-        let process = Self {
-            process,
-            input,
-            output: lines(output),
-            errors: Some(keep_errors(stderr.expect("a pipe"))),
-        };
-        let Ok(first) = process.heard() else {
-            return Err(failed(process.last_words()));
-        };
-        let addresses = serde_json::from_str(&first)
-            .map_err(|error| failed(format!("it said {first:?}: {error}")))?;
-        Ok((process, addresses))
-    }
-
-    fn ask(&mut self, command: &Command) -> Result<Answer, ShopError> {
-        let gone = |error: &dyn std::fmt::Display| ShopError::NoAnswer(error.to_string());
-        let input = self.input.as_mut().expect("open until it is stopped");
-        writeln!(input, "{}", json(command)).map_err(|error| gone(&error))?;
-        let answer = self.heard().map_err(|error| gone(&error))?;
-        serde_json::from_str(&answer).map_err(|error| gone(&error))
-    }
-
-    fn heard(&self) -> Result<String, RecvTimeoutError> {
-        self.output.recv_timeout(PATIENCE)
-    }
-
-    /// Ends it, and tells what it said on standard error.
-    fn last_words(mut self) -> String {
-        self.kill();
-        let said = self.errors.take().and_then(|errors| errors.join().ok());
-        let said = said.map(Vec::from).unwrap_or_default();
-        if said.is_empty() {
-            return format!("nothing was heard of it for {PATIENCE:?}");
-        }
-        said.join("\n")
-    }
-
-    fn kill(&mut self) {
-        // It may be dead already, which is what we want.
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        self.kill();
-    }
-}
-
-/// The lines of `output`, read on a thread of their own; they end when it ends.
-fn lines(output: impl std::io::Read + Send + 'static) -> Receiver<String> {
-    let (said, heard) = mpsc::channel();
-    std::thread::spawn(move || {
-        for line in BufReader::new(output).lines().map_while(Result::ok) {
-            if said.send(line).is_err() {
-                return;
-            }
-        }
-    });
-    heard
-}
-
-/// Passes on what a child says on standard error, and keeps the end of it.
-fn keep_errors(stderr: impl std::io::Read + Send + 'static) -> JoinHandle<VecDeque<String>> {
-    std::thread::spawn(move || {
-        let mut kept = VecDeque::new();
-        for line in BufReader::new(stderr).lines().map_while(Result::ok) {
-            eprintln!("{line}");
-            if kept.len() == LINES_KEPT {
-                kept.pop_front();
-            }
-            kept.push_back(line);
-        }
-        kept
-    })
+fn start(program: &Path, config: &ChildConfig) -> Result<(Process, Addresses), ShopError> {
+    let mut command = process::Command::new(program);
+    let process = Process::spawn(command.args(["serve", "--child", &json(config)]))?;
+    let Ok(first) = process.heard(PATIENCE) else {
+        return Err(ShopError::ChildStart(process.last_words(PATIENCE)));
+    };
+    let addresses = serde_json::from_str(&first)
+        .map_err(|error| ShopError::ChildStart(format!("it said {first:?}: {error}")))?;
+    Ok((process, addresses))
 }

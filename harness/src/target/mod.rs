@@ -1,17 +1,22 @@
-//! The shop under test as the harness sees it: four addresses, a state of rest, and tables to read.
+//! The shop under test as the harness sees it: the addresses of its services, a state of rest, and tables to read.
 
 pub mod child;
+pub mod cpu;
+mod distributed;
 mod metrics;
+mod places;
+mod process;
 mod shop;
 
+pub use self::distributed::{Distributed, DistributedConfig, EngineUrls, Replica, STARTS_WITHIN};
 pub use self::metrics::Metrics;
-pub use self::shop::{Place, Shop, ShopError};
+pub use self::places::{Clients, Places, SERVICES};
+pub use self::shop::{Distribution, Place, RunningShop, Shop, ShopError};
 
 use crate::client::{Call, Client, ClientError};
 use crate::evidence::{Evidence, collect};
 use crate::history::Operation;
 use crate::plan::Plan;
-use ::shop::Addresses;
 use hyper::StatusCode;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -22,29 +27,38 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const STUCK_AFTER: Duration = Duration::from_secs(30);
 /// How long it may go on without coming to rest.
 const REST_MAX: Duration = Duration::from_secs(180);
+/// How long a service may take to say whether it is ready.
+const READY: Duration = Duration::from_secs(3);
 /// Between two looks at whether anything moves.
 const LOOK: Duration = Duration::from_millis(500);
 
 /// A shop that can be asked.
 pub struct Target {
-    clients: BTreeMap<&'static str, Client>,
+    clients: BTreeMap<&'static str, Clients>,
 }
 
 impl Target {
-    /// The shop at these addresses.
-    pub fn new(addresses: &Addresses) -> Self {
-        let client = |(name, address)| (name, Client::new(address, PATIENCE));
+    /// The shop at these places.
+    pub fn new(places: impl Into<Places>) -> Self {
         Self {
-            clients: addresses.all().map(client).into(),
+            clients: places.into().clients(PATIENCE),
         }
     }
 
-    /// A client of one of its services.
+    /// A client of the first replica of one of its services.
     ///
     /// # Panics
     /// When the shop has no service with this name.
     pub fn client(&self, service: &str) -> Client {
-        self.clients[service].clone()
+        self.clients[service].first().clone()
+    }
+
+    /// Clients of all replicas of one of its services.
+    ///
+    /// # Panics
+    /// When the shop has no service with this name.
+    pub fn clients(&self, service: &str) -> &Clients {
+        &self.clients[service]
     }
 
     /// Waits until nothing moves: logs published and queues empty twice, half a second apart, and no saga open.
@@ -95,20 +109,67 @@ impl Target {
         collect(plan, history, read).await
     }
 
+    /// The first replica that is not ready, and what it says; none when all are.
+    pub async fn not_ready(&self) -> Option<String> {
+        for (service, replicas) in &self.clients {
+            for client in replicas.all() {
+                let asked = client.send(Call::get("/ready"));
+                let said = match tokio::time::timeout(READY, asked).await {
+                    Ok(Ok((StatusCode::OK, _))) => continue,
+                    Ok(Ok((status, body))) => {
+                        format!("{status} {}", String::from_utf8_lossy(&body))
+                    }
+                    Ok(Err(error)) => error.to_string(),
+                    Err(_) => format!("no answer within {READY:?}"),
+                };
+                return Some(format!("{service} at {}: {said}", client.address()));
+            }
+        }
+        None
+    }
+
+    /// How full the queue of a service is, over all its replicas: what waits is the same for all of them, what is
+    /// with a consumer each counts for itself.
+    ///
+    /// # Errors
+    /// When one does not answer.
+    pub async fn queues(&self, service: &str) -> Result<String, String> {
+        let mut all = serde_json::Map::new();
+        for client in self.clients[service].all() {
+            let text = export(client, "/api/v1/queues").await;
+            let text = text.map_err(|error| error.to_string())?;
+            let counts: serde_json::Map<_, _> =
+                serde_json::from_str(&text).map_err(|error| error.to_string())?;
+            for (name, value) in counts {
+                let so_far = all.get(&name).and_then(serde_json::Value::as_u64);
+                let merged = match (so_far, value.as_u64()) {
+                    (Some(a), Some(b)) if name == "unacked" => (a + b).into(),
+                    (Some(a), Some(b)) => a.max(b).into(),
+                    _ => value,
+                };
+                all.insert(name, merged);
+            }
+        }
+        Ok(serde_json::Value::Object(all).to_string())
+    }
+
     /// What still has to move; none when somebody does not answer.
     async fn moving(&self) -> Option<Moving> {
-        let orders = Metrics::read(self.clients.get("orders")?).await?;
+        let orders = Metrics::read_all(self.clients.get("orders")?).await?;
         let mut moving = Moving {
-            open: orders.sum("crashcart_sagas_in_flight")?,
+            open: orders.most("crashcart_sagas_in_flight")?,
             ..Moving::default()
         };
-        for (service, client) in &self.clients {
-            let Ok((StatusCode::OK, body)) = client.send(Call::get("/api/v1/queues")).await else {
-                return None;
-            };
-            let counts: serde_json::Value = serde_json::from_slice(&body).ok()?;
-            if !nothing_moves(&counts) {
-                moving.queues.push((service, counts.to_string()));
+        for (service, replicas) in &self.clients {
+            for client in replicas.all() {
+                let asked = client.send(Call::get("/api/v1/queues")).await;
+                let Ok((StatusCode::OK, body)) = asked else {
+                    return None;
+                };
+                let counts: serde_json::Value = serde_json::from_slice(&body).ok()?;
+                if !nothing_moves(&counts) {
+                    moving.queues.push((service, counts.to_string()));
+                }
             }
         }
         Some(moving)

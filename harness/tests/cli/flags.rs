@@ -33,6 +33,28 @@ fn flags_that_cannot_be_used_are_named_with_code_104() {
             &["serve", "--synchronous", "off"],
             "possible values: normal, full",
         ),
+        (&["run", "--replicas", "9"], "9 is not in 1..=8"),
+        (&["run", "--batch-max", "0"], "0 is not in 1..=1024"),
+        (
+            &["run", "--engine", "cloud"],
+            "possible values: embedded, distributed",
+        ),
+        (
+            &["run", "--routing", "direct"],
+            "possible values: fanout, topic",
+        ),
+        (
+            &["run", "--target", "orders"],
+            "must look like orders=http://host:8001",
+        ),
+        (
+            &["run", "--target", "shipping=http://h:1"],
+            "there is no service \"shipping\"; there are: orders products payments provider",
+        ),
+        (
+            &["run", "--target", "orders=https://h:1"],
+            "must look like http://host:port",
+        ),
         (&["walk"], "unrecognized subcommand 'walk'"),
     ] {
         let said = crashcart(flags);
@@ -76,6 +98,59 @@ fn what_can_only_be_done_otherwise_says_how_with_code_104() {
         104,
         &["the workload brings it about; add declined to --stories"],
     );
+}
+
+#[test]
+fn flags_that_do_not_go_together_say_what_would_with_code_104() {
+    let all = ["orders", "products", "payments", "provider"];
+    let all = all.map(|service| format!("{service}=http://127.0.0.1:1"));
+    let target = all.join(",");
+    let distributed = ["--engine", "distributed"];
+    for (flags, why) in [
+        (
+            &["--replicas", "2"][..],
+            "--replicas: the embedded shop has none; add --engine distributed",
+        ),
+        (
+            &["--amqp", "amqp://h"],
+            "--amqp: the embedded shop has a broker of its own",
+        ),
+        (&["--prefix", "x"], "--prefix: only a --target has names"),
+        (
+            &[&distributed[..], &["--child"]].concat(),
+            "--child: a distributed shop has processes",
+        ),
+        (
+            &[&distributed[..], &["--data", "x"]].concat(),
+            "--data: a distributed shop has processes and databases of its own",
+        ),
+        (
+            &[&distributed[..], &["--postgres", "localhost"]].concat(),
+            "--postgres: must look like postgres://",
+        ),
+        (
+            &["--target", &all[0]],
+            "missing are products=URL,payments=URL,provider=URL",
+        ),
+        (
+            &["--target", &target, "--replicas", "2"],
+            "--replicas: a --target runs already",
+        ),
+        (
+            &["--target", &target, "--child"],
+            "--child: a --target runs already",
+        ),
+        (
+            &["--target", &target, "--prefix", "x"],
+            "they say what to listen to on the broker; add --amqp",
+        ),
+        (
+            &["--target", &target, "--faults", "crash"],
+            "--faults crash: a shop that runs already is not ours to break",
+        ),
+    ] {
+        crashcart(&[&["run"], flags].concat()).expect(104, &[why]);
+    }
 }
 
 #[cfg(not(feature = "planted"))]

@@ -1,6 +1,7 @@
 //! `crashcart` as somebody at a terminal meets it: what it prints, what it leaves, and its exit codes.
 
 mod check;
+mod dead;
 mod flags;
 mod kit;
 mod run;

@@ -29,6 +29,7 @@ fn a_child_that_is_killed_under_load_keeps_what_was_acknowledged_and_its_ports()
             id: format!("{kind}-{n}"),
             kind,
             service: service.map(str::to_owned),
+            side: None,
             at: Duration::from_millis(700) * n,
             lasts: Duration::ZERO,
         };

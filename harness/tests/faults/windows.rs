@@ -20,6 +20,7 @@ fn one_after_another(kinds: &[FaultKind], every: Duration, lasts: Duration) -> V
                 id: format!("{kind}-{service}"),
                 kind: *kind,
                 service: Some((*service).to_owned()),
+                side: None,
                 at: every * n,
                 lasts,
             });
@@ -63,7 +64,12 @@ fn each_kind_in_each_service_is_seen_and_everything_is_right_in_the_end() {
     tell(async {
         let kinds: Vec<FaultKind> = FaultKind::ALL
             .into_iter()
-            .filter(|kind| kind.has_window() && !kind.needs_child() && *kind != FaultKind::Crash)
+            .filter(|kind| {
+                kind.has_window()
+                    && !kind.needs_child()
+                    && !kind.needs_distributed()
+                    && *kind != FaultKind::Crash
+            })
             .collect();
         let (every, lasts) = (Duration::from_millis(700), Duration::from_millis(400));
         let records = loaded(one_after_another(&kinds, every, lasts)).await;
@@ -107,6 +113,7 @@ fn a_fault_that_cannot_be_brought_about_is_in_the_ledger_with_the_reason() {
             id: "kill-1".to_owned(),
             kind: FaultKind::Kill,
             service: None,
+            side: None,
             at: Duration::ZERO,
             lasts: Duration::ZERO,
         };

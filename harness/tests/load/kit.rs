@@ -93,7 +93,7 @@ pub fn load(
 ) -> Load {
     let id = "01890000-0000-7000-8000-000000000001".parse().unwrap();
     Load {
-        orders: Client::new(address, Duration::from_secs(10)),
+        orders: Client::new(address, Duration::from_secs(10)).into(),
         products: vec![id; workload.catalogue.len()],
         workload,
         run: "run".to_owned(),
@@ -112,7 +112,7 @@ pub fn send_all(address: SocketAddr, workload: Workload) -> Seen {
 pub async fn send_to(orders: &Client, workload: Workload, products: Vec<ProductId>) -> Seen {
     let (_stop, stop) = watch::channel(false);
     collect(Load {
-        orders: orders.clone(),
+        orders: orders.clone().into(),
         products,
         workload,
         run: "run".to_owned(),

@@ -4,7 +4,7 @@ use contract::OrderId;
 use harness::check::{About, Finding, Verdict, Violation, overall};
 use harness::evidence::{Evidence, Reader, Source};
 use harness::plan::Plan;
-use harness::report::{Latency, LoadFigures, Report, Summary, exit};
+use harness::report::{EngineFigures, Latency, LoadFigures, Report, Summary, exit};
 use harness::threshold::Judged;
 use std::collections::BTreeMap;
 
@@ -92,7 +92,10 @@ pub fn report(checks: Vec<Finding>, thresholds: Vec<Judged>) -> Report {
     let outcomes = outcomes.map(|(outcome, count)| (outcome.to_owned(), count));
     Report {
         summary: Summary {
+            engine: EngineFigures::default(),
             memory_bytes: 0,
+            cpu_ms: BTreeMap::new(),
+            cpu_ms_per_saga: BTreeMap::new(),
             orders: 7,
             schema: 1,
             version: "0.1.0".to_owned(),

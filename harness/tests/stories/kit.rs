@@ -202,6 +202,17 @@ impl Shop {
         }
     }
 
+    /// Waits until the provider has made `n` charges.
+    pub async fn charged(&self, n: usize) {
+        for _ in 0..300 {
+            if self.evidence().await.charges.len() >= n {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        panic!("fewer than {n} charges\n{}", self.world.log());
+    }
+
     /// How many units of a product can be reserved.
     pub async fn available(&self, id: ProductId) -> i64 {
         let (_, body) = self
@@ -211,11 +222,11 @@ impl Shop {
         body["available"].as_i64().unwrap()
     }
 
-    /// Waits until nothing moves any more: logs published and queues empty twice, half a second apart.
+    /// Waits until nothing moves any more: logs published and queues empty twice, a while apart.
     pub async fn at_rest(&self) {
         let mut quiet = 0;
         for _ in 0..1_000 {
-            tokio::time::sleep(Duration::from_millis(500)).await;
+            tokio::time::sleep(self.world.patience()).await;
             quiet = if self.is_quiet().await { quiet + 1 } else { 0 };
             if quiet == 2 {
                 return;

@@ -123,7 +123,7 @@ bugs! {
     // S12 acknowledged is durable
     ReplyBeforeCommit = "reply-before-commit",
         "A request is answered when its statements ran, before they are committed.",
-        when "orders crashes between the last statement of a POST and its commit (at `execute_many` or before `commit`, with a world that dawdles so that the answer is out)";
+        when "orders crashes between the last statement of a POST and its commit (at `insert_many` or before `commit`, with a world that dawdles so that the answer is out)";
     // S13 session order
     ReadAStaleCopy = "read-a-stale-copy",
         "GET /orders/{id} without a wait reads a copy that is one second behind: a settled order is open again.",

@@ -15,10 +15,16 @@ use platform::store::{Migration, Tx};
 use platform::waiting::Waiting;
 use platform::{BoxFuture, Context, Heard, Result, Said, Service, planted};
 use std::sync::Arc;
-use std::time::Duration;
 
 /// The service's name, and its queue's.
 pub const NAME: &str = "orders";
+
+/// The events that it hears.
+pub const HEARS: &[EventType] = &[
+    EventType::ReservationFailed,
+    EventType::ReservationConsumed,
+    EventType::ReservationCanceled,
+];
 
 /// The orders service.
 pub struct Orders {
@@ -38,10 +44,16 @@ impl Orders {
 
 impl Service for Orders {
     fn migrations(&self) -> &'static [Migration] {
-        &[Migration {
-            name: "orders-0001",
-            sql: include_str!("../migrations/0001_orders.sql"),
-        }]
+        &[
+            Migration {
+                name: "orders-0001",
+                sql: include_str!("../migrations/0001_orders.sql"),
+            },
+            Migration {
+                name: "orders-0002",
+                sql: include_str!("../migrations/0002_open.sql"),
+            },
+        ]
     }
 
     fn api(&self, ctx: &Context) -> Api {
@@ -49,12 +61,9 @@ impl Service for Orders {
     }
 
     fn hears(&self, kind: EventType) -> bool {
-        matches!(
-            kind,
-            EventType::ReservationFailed
-                | EventType::ReservationConsumed
-                | EventType::ReservationCanceled
-        ) || (kind == EventType::ReservationCreated && planted!(self.ctx, Bug::FinishBeforeConsume))
+        HEARS.contains(&kind)
+            || (kind == EventType::ReservationCreated
+                && planted!(self.ctx, Bug::FinishBeforeConsume))
     }
 
     fn react<'t>(
@@ -66,29 +75,13 @@ impl Service for Orders {
         Box::pin(reactions::react(self, heard, tx, said))
     }
 
-    fn start<'a>(&'a self, ctx: &'a Context) -> BoxFuture<'a, Result<()>> {
+    /// Every replica tells the same number, because it stands in the database that they share.
+    fn measure<'a>(&'a self, ctx: &'a Context) -> BoxFuture<'a, Result<()>> {
         Box::pin(async move {
-            count_again(ctx).await?;
-            ctx.spawn_loop("count again", recount(ctx.clone()));
+            let tx = ctx.store().read().await?;
+            let open = sql::count_open(&*tx).await?;
+            ctx.metrics().sagas_in_flight.set(open);
             Ok(())
         })
     }
-}
-
-/// Counts the open sagas whenever a commit may or may not have begun or ended some.
-async fn recount(ctx: Context) {
-    loop {
-        ctx.in_doubt().await;
-        while count_again(&ctx).await.is_err() {
-            tokio::time::sleep(ctx.jittered(Duration::from_millis(200))).await;
-        }
-    }
-}
-
-async fn count_again(ctx: &Context) -> Result<()> {
-    let tx = ctx.store().read().await?;
-    ctx.metrics()
-        .sagas_in_flight
-        .set(sql::count_open(&*tx).await?);
-    Ok(())
 }

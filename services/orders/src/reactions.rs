@@ -110,7 +110,6 @@ async fn settle(
             .saga
             .with_label_values(&[outcome])
             .observe(platform::metrics::seconds(at_us - created_at_us));
-        ctx.metrics().sagas_in_flight.dec();
         waiting.wake(order_id.0);
     });
     Ok(())

@@ -25,6 +25,9 @@ use std::time::Duration;
 /// The service's name, and its queue's.
 pub const NAME: &str = "payments";
 
+/// The events that it hears.
+pub const HEARS: &[EventType] = &[EventType::ReservationCreated, EventType::PaymentCreated];
+
 /// The payments service.
 pub struct Payments {
     ctx: Context,
@@ -59,10 +62,7 @@ impl Service for Payments {
     }
 
     fn hears(&self, kind: EventType) -> bool {
-        matches!(
-            kind,
-            EventType::ReservationCreated | EventType::PaymentCreated
-        )
+        HEARS.contains(&kind)
     }
 
     fn react<'t>(

@@ -14,6 +14,24 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use uuid::Uuid;
 
+platform::stories! {
+    on_both {
+        a_reservation_is_answered_by_a_payment_and_the_payment_by_its_charge,
+        a_payment_under_the_minimum_fails_and_the_provider_is_not_asked,
+        a_declined_charge_fails_the_payment,
+        messages_that_come_twice_are_paid_once,
+        a_payment_that_has_ended_is_not_ended_again_whoever_asks,
+        nobody_is_charged_for_a_payment_that_is_not_in_the_table,
+        a_second_payment_for_an_order_is_given_up_by_name_and_holds_nobody_up,
+        a_dead_letter_can_be_replayed_and_discarded,
+        no_answer_is_not_a_no_and_the_sweep_asks_again_under_the_same_key,
+        a_payment_whose_hand_over_was_lost_in_a_crash_is_found_by_the_sweep,
+    }
+    in_virtual_time_only {
+        payments_hears_exactly_what_it_reacts_to: "it asks the service itself, on a store of its own",
+    }
+}
+
 const PATIENCE: Duration = Duration::from_secs(1);
 
 async fn open(settings: ProviderSettings) -> (Stage, Simulated) {
@@ -144,7 +162,6 @@ fn the_providers_answer_is_the_ending_and_small_amounts_need_none() {
     assert_eq!(payment::admit(cents(100)), Ok(()));
 }
 
-#[tokio::test(start_paused = true)]
 async fn payments_hears_exactly_what_it_reacts_to() {
     let world = World::new(1, Vec::new(), Settings::default());
     let make = |ctx: &Context| -> Arc<dyn Service> {
@@ -160,7 +177,6 @@ async fn payments_hears_exactly_what_it_reacts_to() {
     }
 }
 
-#[tokio::test(start_paused = true)]
 async fn a_reservation_is_answered_by_a_payment_and_the_payment_by_its_charge() {
     let (stage, _) = open(ProviderSettings::default()).await;
     let told = stage.tell(reserved(order(1), 900)).await;
@@ -186,7 +202,6 @@ async fn a_reservation_is_answered_by_a_payment_and_the_payment_by_its_charge() 
     assert_eq!(charges[0]["amountCents"], 900);
 }
 
-#[tokio::test(start_paused = true)]
 async fn a_payment_under_the_minimum_fails_and_the_provider_is_not_asked() {
     let (stage, _) = open(ProviderSettings::default()).await;
     let small = stage.tell(reserved(order(1), 99)).await;
@@ -200,7 +215,6 @@ async fn a_payment_under_the_minimum_fails_and_the_provider_is_not_asked() {
     assert_eq!(charges[0]["orderId"], order(2).to_string());
 }
 
-#[tokio::test(start_paused = true)]
 async fn a_declined_charge_fails_the_payment() {
     let declines = ProviderSettings {
         decline_rate: 1.0,
@@ -217,7 +231,6 @@ async fn a_declined_charge_fails_the_payment() {
     );
 }
 
-#[tokio::test(start_paused = true)]
 async fn messages_that_come_twice_are_paid_once() {
     let (stage, _) = open(ProviderSettings::default()).await;
     let told = stage.tell(reserved(order(1), 900)).await;
@@ -233,7 +246,6 @@ async fn messages_that_come_twice_are_paid_once() {
     assert_eq!(charges(&stage).await.len(), 1);
 }
 
-#[tokio::test(start_paused = true)]
 async fn a_payment_that_has_ended_is_not_ended_again_whoever_asks() {
     let (stage, _) = open(ProviderSettings::default()).await;
     let told = stage.tell(reserved(order(1), 900)).await;
@@ -246,7 +258,6 @@ async fn a_payment_that_has_ended_is_not_ended_again_whoever_asks() {
     assert_eq!(charges(&stage).await.len(), 1);
 }
 
-#[tokio::test(start_paused = true)]
 async fn nobody_is_charged_for_a_payment_that_is_not_in_the_table() {
     let (stage, _) = open(ProviderSettings::default()).await;
     let foreign = PaymentCreated {
@@ -265,7 +276,6 @@ async fn nobody_is_charged_for_a_payment_that_is_not_in_the_table() {
     );
 }
 
-#[tokio::test(start_paused = true)]
 async fn a_second_payment_for_an_order_is_given_up_by_name_and_holds_nobody_up() {
     let (stage, _) = open(ProviderSettings::default()).await;
     let told = stage.tell(reserved(order(1), 900)).await;
@@ -290,7 +300,6 @@ async fn a_second_payment_for_an_order_is_given_up_by_name_and_holds_nobody_up()
     assert_eq!(look(&stage, order(1)).await.amount_cents, cents(900));
 }
 
-#[tokio::test(start_paused = true)]
 async fn a_dead_letter_can_be_replayed_and_discarded() {
     let (stage, provider) = open(deaf()).await;
     let told = stage.tell(reserved(order(1), 900)).await;
@@ -312,7 +321,6 @@ async fn a_dead_letter_can_be_replayed_and_discarded() {
     assert_eq!(stage.discard(&impossible).await, StatusCode::NOT_FOUND);
 }
 
-#[tokio::test(start_paused = true)]
 async fn no_answer_is_not_a_no_and_the_sweep_asks_again_under_the_same_key() {
     let hoarse = ProviderSettings {
         lost_answer_rate: 1.0,
@@ -329,7 +337,6 @@ async fn no_answer_is_not_a_no_and_the_sweep_asks_again_under_the_same_key() {
     assert_eq!(charges(&stage).await.len(), 1);
 }
 
-#[tokio::test(start_paused = true)]
 async fn a_payment_whose_hand_over_was_lost_in_a_crash_is_found_by_the_sweep() {
     let (stage, provider) = open(deaf()).await;
     let told = stage.tell(reserved(order(1), 900)).await;
@@ -346,6 +353,7 @@ async fn a_payment_whose_hand_over_was_lost_in_a_crash_is_found_by_the_sweep() {
     assert_eq!(stage.seen(&created).await, 1);
 }
 
+// In virtual time only: where a crash lands is counted in port calls, and only there each run has the same ones.
 #[test]
 fn wherever_payments_crashes_the_order_is_charged_once_in_its_trace() {
     let passages = play(pay_and_crash(None));

@@ -36,3 +36,7 @@ create table idempotency_keys (
 );
 
 create index idempotency_keys_age on idempotency_keys (created_at_us);
+
+-- Rows are written once or twice and then only read: cleaning up goes by what changed, not by the size.
+--tune alter table events set (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 50000, autovacuum_vacuum_insert_scale_factor = 0, autovacuum_vacuum_insert_threshold = 100000, autovacuum_analyze_scale_factor = 0, autovacuum_analyze_threshold = 50000)
+--tune alter table inbox set (autovacuum_vacuum_insert_scale_factor = 0, autovacuum_vacuum_insert_threshold = 200000, autovacuum_analyze_scale_factor = 0, autovacuum_analyze_threshold = 100000)

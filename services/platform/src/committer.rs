@@ -12,6 +12,8 @@ use tokio::sync::{mpsc, oneshot};
 
 /// So often a step in conflict with another transaction is run again before its outcome is unknown.
 pub(crate) const CONFLICTS_MAX: u32 = 100;
+/// So often a whole group or batch is run again at once before its parts run one at a time.
+pub(crate) const GROUP_CONFLICTS_MAX: u32 = 3;
 
 /// The queue of steps that wait for the next transaction.
 pub(crate) struct Committer {
@@ -80,7 +82,9 @@ pub(crate) async fn run(ctx: Context) {
 }
 
 async fn commit_group(ctx: &Context, mut group: Vec<Box<dyn Queued>>) {
-    // Each round ends the group or takes one step out of it, so there are at most as many rounds as steps.
+    let mut conflicts = 0;
+    // Each round ends the group or takes one step out of it, so there are at most as many rounds as steps, and a
+    // few more for conflicts.
     while !group.is_empty() {
         let attempted = attempt(ctx, &mut group).await;
         if let Err((_, error)) = &attempted {
@@ -88,6 +92,9 @@ async fn commit_group(ctx: &Context, mut group: Vec<Box<dyn Queued>>) {
         }
         match attempted {
             Ok(()) => return group.into_iter().for_each(|job| job.answer(Ok(()))),
+            Err((_, error)) if error.is_conflict() && conflicts < GROUP_CONFLICTS_MAX => {
+                conflicts += 1;
+            }
             Err((Some(guilty), error)) if !error.is_conflict() => {
                 group.remove(guilty).answer(Err(error));
             }

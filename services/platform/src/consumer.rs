@@ -4,7 +4,7 @@
 //! batch that fails is rolled back and run again one message at a time, so that only the guilty message pays.
 
 use crate::broker::{Deliveries, Delivery};
-use crate::committer::CONFLICTS_MAX;
+use crate::committer::{CONFLICTS_MAX, GROUP_CONFLICTS_MAX};
 use crate::said::conclude;
 use crate::service::{Heard, Service};
 use crate::store::Tx;
@@ -37,7 +37,10 @@ pub(crate) async fn run(ctx: Context, service: Arc<dyn Service>) {
                 ctx.metrics().note(&error);
                 tracing::warn!(%error, ?pause, "cannot consume, everything unacked goes back");
             }
-            Err(error) => tracing::warn!(%error, ?pause, "the queue cannot be had"),
+            Err(error) => {
+                ctx.metrics().broker_errors.inc();
+                tracing::warn!(%error, ?pause, "the queue cannot be had");
+            }
         }
         ctx.metrics().consuming.set(0);
         if planted!(ctx, Bug::NoReconnect) {
@@ -78,7 +81,7 @@ async fn consume_once(
     }
     if !wanted.is_empty() {
         ctx.metrics().batch.observe(metrics::size(wanted.len()));
-        if let Err(error) = apply(ctx, service, &wanted).await {
+        if let Err(error) = apply_together(ctx, service, &wanted).await {
             if planted!(ctx, Bug::AckWhatFailed) {
                 return Ok(deliveries.ack(last).await?);
             }
@@ -118,6 +121,24 @@ fn hear(service: &dyn Service, message: &Message) -> Result<Option<Heard>> {
         time_us: message.time_us,
         trace,
     }))
+}
+
+/// Applies a batch. Who was only in the way of another replica is run again at once, as a batch.
+async fn apply_together(
+    ctx: &Context,
+    service: &dyn Service,
+    batch: &[(Delivery, Heard)],
+) -> Result<()> {
+    let mut conflicts = 0;
+    loop {
+        match apply(ctx, service, batch).await {
+            Err(error) if error.is_conflict() && conflicts < GROUP_CONFLICTS_MAX => {
+                conflicts += 1;
+                tracing::debug!(%error, messages = batch.len(), "in conflict, the batch again");
+            }
+            other => return other,
+        }
+    }
 }
 
 async fn apply_alone(ctx: &Context, service: &dyn Service, one: &(Delivery, Heard)) -> Result<()> {

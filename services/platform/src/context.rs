@@ -14,7 +14,7 @@ use rand_chacha::ChaCha8Rng;
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tracing::{Dispatch, instrument::WithSubscriber};
 use uuid::Uuid;
@@ -108,7 +108,6 @@ struct Inner {
     stop: watch::Sender<bool>,
     committer: Committer,
     relay: Relay,
-    doubts: Notify,
 }
 
 impl Context {
@@ -123,7 +122,6 @@ impl Context {
             stop: watch::Sender::new(false),
             committer: Committer::new(parts.settings.commits_max),
             relay: Relay::new(parts.settings.relay_max),
-            doubts: Notify::new(),
             parts,
         }))
     }
@@ -147,17 +145,6 @@ impl Context {
         Ok(tx)
     }
 
-    /// Notes that nobody knows whether a transaction is kept: what should have followed it did not.
-    pub(crate) fn doubt(&self) {
-        self.0.doubts.notify_one();
-    }
-
-    /// Returns when nobody knows any more whether some transaction is kept. What is counted in memory along
-    /// with commits has to be counted again.
-    pub async fn in_doubt(&self) {
-        self.0.doubts.notified().await;
-    }
-
     /// The broker.
     pub fn broker(&self) -> &dyn Broker {
         &*self.0.parts.broker
@@ -166,6 +153,11 @@ impl Context {
     /// Bounds and times.
     pub fn settings(&self) -> &Settings {
         &self.0.parts.settings
+    }
+
+    /// Where log lines go, for what runs outside of the service's own tasks.
+    pub fn dispatch(&self) -> &Dispatch {
+        &self.0.parts.dispatch
     }
 
     /// The bug that is switched on; ask through [`planted!`](crate::planted!).

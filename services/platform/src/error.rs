@@ -24,6 +24,9 @@ pub enum Error {
     /// The broker did not do its part.
     #[error(transparent)]
     Broker(#[from] BrokerError),
+    /// The outside could not be asked, or gave no answer that can be used: it may have done what it was asked.
+    #[error("the outside did not answer: {0}")]
+    Outside(String),
     /// The outside did not answer in time: it may have done what it was asked.
     #[error("no answer in time")]
     NoAnswer,

@@ -4,7 +4,7 @@
 //! so these are the places where one is made to land; a site may also fail a call, or change what is published.
 
 use crate::broker::{Broker, BrokerError, DeadLetter, Deliveries, Delivery, Depth, Late, Tapped};
-use crate::store::{Claim, Param, Row, Store, StoreError, Tx};
+use crate::store::{Change, Claim, Insert, Param, Row, Store, StoreError, Tx};
 use async_trait::async_trait;
 use contract::{Message, MessageId};
 use std::sync::Arc;
@@ -230,6 +230,33 @@ impl Tx for FaultyTx {
         )
     }
 
+    async fn insert_many(
+        &self,
+        insert: &Insert,
+        rows: &[Vec<Param<'_>>],
+    ) -> Result<Vec<bool>, StoreError> {
+        self.check()?;
+        at!(
+            self.site,
+            "insert_many",
+            self.inner.insert_many(insert, rows)
+        )
+    }
+
+    async fn update_many(
+        &self,
+        change: &Change,
+        params: &[Param<'_>],
+        keys: &[String],
+    ) -> Result<u64, StoreError> {
+        self.check()?;
+        at!(
+            self.site,
+            "update_many",
+            self.inner.update_many(change, params, keys)
+        )
+    }
+
     async fn query(&self, sql: &str, params: &[Param<'_>]) -> Result<Vec<Row>, StoreError> {
         self.check()?;
         at!(self.site, "query", self.inner.query(sql, params))
@@ -238,6 +265,14 @@ impl Tx for FaultyTx {
     async fn lock_rows(&self, table: &str, ids: &[String]) -> Result<(), StoreError> {
         self.check()?;
         at!(self.site, "lock_rows", self.inner.lock_rows(table, ids))
+    }
+
+    async fn lock_schema(&self) -> Result<(), StoreError> {
+        self.inner.lock_schema().await
+    }
+
+    async fn tune(&self, statement: &str) -> Result<(), StoreError> {
+        self.inner.tune(statement).await
     }
 
     async fn commit(self: Box<Self>) -> Result<(), StoreError> {

@@ -1,9 +1,10 @@
 //! The ids of the messages that were applied, in the transaction that applied them.
 
 use crate::params;
-use crate::store::{Param, StoreError, Tx};
+use crate::store::{Change, Insert, Kind, Param, StoreError, Tx};
 use contract::MessageId;
 use serde::Serialize;
+use std::collections::BTreeMap;
 
 /// Notes a delivery of each of `ids` and tells, for each, whether it is the first.
 pub(crate) async fn note(
@@ -16,29 +17,39 @@ pub(crate) async fn note(
     }
     let rows: Vec<Vec<Param<'_>>> = ids
         .iter()
-        .map(|id| vec![id.0.into(), now_us.into()])
+        .map(|id| vec![id.0.into(), 1.into(), now_us.into()])
         .collect();
-    let inserted = tx
-        .execute_many(
-            "insert into inbox (message_id, seen, applied_at_us) values ($1, 1, $2) on conflict do nothing",
-            &rows,
-        )
-        .await?;
-    let repeats: Vec<Vec<Param<'_>>> = ids
-        .iter()
-        .zip(&inserted)
-        .filter(|(_, inserted)| **inserted == 0)
-        .map(|(id, _)| vec![id.0.into()])
-        .collect();
-    if !repeats.is_empty() {
-        tx.execute_many(
-            "update inbox set seen = seen + 1 where message_id = $1",
-            &repeats,
-        )
-        .await?;
+    let fresh = tx.insert_many(&NOTED, &rows).await?;
+    let mut repeats: BTreeMap<MessageId, i64> = BTreeMap::new();
+    for (id, _) in ids.iter().zip(&fresh).filter(|(_, fresh)| !**fresh) {
+        *repeats.entry(*id).or_default() += 1;
     }
-    Ok(inserted.into_iter().map(|rows| rows == 1).collect())
+    // Nearly always each of them once, and a single round.
+    let mut by_times: BTreeMap<i64, Vec<String>> = BTreeMap::new();
+    for (id, times) in repeats {
+        by_times.entry(times).or_default().push(id.0.to_string());
+    }
+    for (times, ids) in by_times {
+        tx.update_many(&SEEN, params![times], &ids).await?;
+    }
+    Ok(fresh)
 }
+
+const NOTED: Insert = Insert {
+    table: "inbox",
+    columns: &[
+        ("message_id", Kind::Text),
+        ("seen", Kind::Int),
+        ("applied_at_us", Kind::Int),
+    ],
+    key: Some("message_id"),
+};
+
+const SEEN: Change = Change {
+    table: "inbox",
+    set: "seen = seen + $1",
+    key: "message_id",
+};
 
 /// A message that was applied, as the export shows it.
 #[derive(Serialize, schemars::JsonSchema)]

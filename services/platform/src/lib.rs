@@ -11,6 +11,7 @@ mod committer;
 mod consumer;
 mod context;
 pub mod dial;
+pub mod engines;
 mod error;
 pub mod fault;
 pub mod http;

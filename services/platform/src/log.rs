@@ -1,6 +1,6 @@
 //! The event log: what a service said, in the order of its commits per entity. It is also the outbox.
 
-use crate::store::{Claim, Param, Row, Store, StoreError, Tx};
+use crate::store::{Change, Claim, Insert, Kind, Param, Row, Store, StoreError, Tx};
 use crate::{Context, Origin, params, planted};
 use contract::{Bug, Entity, Event, Message, MessageId};
 use serde::Serialize;
@@ -64,6 +64,24 @@ pub(crate) fn entries<'a>(
     })
 }
 
+const EVENTS: Insert = Insert {
+    table: "events",
+    columns: &[
+        ("id", Kind::Text),
+        ("type", Kind::Text),
+        ("entity", Kind::Text),
+        ("entity_id", Kind::Text),
+        ("version", Kind::Int),
+        ("subject", Kind::Text),
+        ("cause", Kind::Text),
+        ("data", Kind::Text),
+        ("traceparent", Kind::Text),
+        ("tracestate", Kind::Text),
+        ("time_us", Kind::Int),
+    ],
+    key: None,
+};
+
 /// Stores `entries`.
 pub(crate) async fn append(tx: &dyn Tx, entries: &[Entry]) -> Result<(), StoreError> {
     if entries.is_empty() {
@@ -87,15 +105,15 @@ pub(crate) async fn append(tx: &dyn Tx, entries: &[Entry]) -> Result<(), StoreEr
             ]
         })
         .collect();
-    tx.execute_many(
-        "insert into events (id, type, entity, entity_id, version, subject, cause, data, traceparent, tracestate,
-                             time_us)
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
-        &rows,
-    )
-    .await?;
+    tx.insert_many(&EVENTS, &rows).await?;
     Ok(())
 }
+
+const PUBLISHED: Change = Change {
+    table: "events",
+    set: "published_at_us = $1",
+    key: "id",
+};
 
 /// Notes that the broker has confirmed these messages.
 pub(crate) async fn mark_published(
@@ -106,15 +124,8 @@ pub(crate) async fn mark_published(
     if ids.is_empty() {
         return Ok(());
     }
-    let rows: Vec<Vec<Param<'_>>> = ids
-        .iter()
-        .map(|id| vec![now_us.into(), id.0.into()])
-        .collect();
-    tx.execute_many(
-        "update events set published_at_us = $1 where id = $2",
-        &rows,
-    )
-    .await?;
+    let ids: Vec<String> = ids.iter().map(|id| id.0.to_string()).collect();
+    tx.update_many(&PUBLISHED, params![now_us], &ids).await?;
     Ok(())
 }
 

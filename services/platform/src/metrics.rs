@@ -58,8 +58,12 @@ catalogue! {
     dead: IntCounterVec = counters("crashcart_dead_lettered_total", "Messages given up.", &["type"])
     store_errors: IntCounterVec = counters("crashcart_store_errors_total",
         "Transactions that failed through no fault of theirs: nothing is kept, or nobody knows.", &["outcome"])
+    broker_errors: IntCounter = counter("crashcart_broker_errors_total",
+        "Times that the broker was lost while publishing or consuming, or could not be had.")
     begin: Histogram = histogram("crashcart_store_begin_seconds",
         "How long transactions that write waited to begin.")
+    store_up: IntGauge = gauge("crashcart_store_up",
+        "1 if the database answered when these metrics were asked for; 0: what it tells here is from before.")
     start_time_us: IntGauge = gauge("crashcart_start_time_microseconds",
         "When this incarnation of the service began, since 1970.")
     publishing: IntGauge = gauge("crashcart_publishing", "1 unless the last try to publish failed.")
@@ -74,11 +78,12 @@ catalogue! {
 }
 
 impl Metrics {
-    /// Counts `error` if the database was not there for a step.
+    /// Counts `error` if the database or the broker was not there for a step.
     pub(crate) fn note(&self, error: &Error) {
         let outcome = match error {
             Error::Store(StoreError::Engine(_)) => "failed",
             Error::Store(StoreError::Unknown(_)) => "unknown",
+            Error::Broker(_) => return self.broker_errors.inc(),
             _ => return,
         };
         self.store_errors.with_label_values(&[outcome]).inc();

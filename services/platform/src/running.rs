@@ -3,7 +3,7 @@
 use crate::http::Server;
 use crate::store::migrate;
 use crate::{Context, Result, Service, committer, consumer, idempotency, relay};
-use axum::Router;
+use axum::{Extension, Router};
 use contract::EventType;
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,6 +21,7 @@ impl Running {
     pub async fn start(ctx: Context, service: Arc<dyn Service>) -> Result<Self> {
         migrate(ctx.store(), service.migrations()).await?;
         let router = service.api(&ctx).into_router(&ctx);
+        let router = router.layer(Extension(Arc::clone(&service)));
         service.start(&ctx).await?;
         ctx.spawn_loop("committer", committer::run(ctx.clone()));
         ctx.spawn_loop("relay", relay::run(ctx.clone()));

@@ -1,7 +1,7 @@
 //! What a step says, and the end of every transaction: store what was said, commit, then hand it on.
 
-use crate::store::{StoreError, Tx};
-use crate::{Context, Error, Result, Trace, log, planted, relay};
+use crate::store::Tx;
+use crate::{Context, Result, Trace, log, planted, relay};
 use contract::{Bug, Event, Message, MessageId};
 
 /// What brought a step about.
@@ -84,9 +84,6 @@ pub(crate) async fn conclude(
     }
     .await;
     ctx.relay().marked(confirmed);
-    if matches!(committed, Err(Error::Store(StoreError::Unknown(_)))) {
-        ctx.doubt();
-    }
     committed?;
     entries.append(&mut unlogged);
     if planted!(ctx, Bug::PublishAnotherPayload) {

@@ -56,6 +56,11 @@ pub trait Service: Send + Sync + 'static {
         said: &'t mut Said,
     ) -> BoxFuture<'t, Result<()>>;
 
+    /// Brings the metrics up to date that stand in the database; called whenever somebody asks for metrics.
+    fn measure<'a>(&'a self, _ctx: &'a Context) -> BoxFuture<'a, Result<()>> {
+        Box::pin(async { Ok(()) })
+    }
+
     /// Looks at what it finds and starts loops of its own; called once, before anything else runs.
     fn start<'a>(&'a self, _ctx: &'a Context) -> BoxFuture<'a, Result<()>> {
         Box::pin(async { Ok(()) })

@@ -3,9 +3,10 @@
 //! The others are only the messages that they would have said. What the service answers is read from the tap,
 //! what it keeps from its own exports: nothing in a story looks behind the boundary.
 
+use crate::engines::Engines;
 use crate::fault::{FaultyStore, Side, Site};
 use crate::store::{Sqlite, Store, migrate};
-use crate::world::{Unknown, World};
+use crate::world::{Engined, Unknown, World};
 use crate::{Heard, Said, Service, Trace};
 use async_trait::async_trait;
 use axum::body::Body;
@@ -17,11 +18,12 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+use tokio::sync::Semaphore;
 use uuid::Uuid;
 
 /// How often to look for something that the service does on its own.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
-/// After this many looks, a minute of virtual time, it will not come any more.
+/// After this many looks, a minute, it will not come any more.
 const LOOKS: u32 = 1_200;
 
 /// A service on its own, and what it is told.
@@ -66,7 +68,7 @@ impl Stage {
     /// Puts `messages` on the exchange, in one go.
     pub async fn publish(&self, messages: &[Message]) {
         let published = self.world.broker().publish(messages).await;
-        published.expect("a broker in memory takes every message");
+        published.expect("the broker takes every message");
     }
 
     /// Says `event` as another service would.
@@ -80,7 +82,7 @@ impl Stage {
     pub async fn tapped(&self) -> Vec<Message> {
         let tapped = self.world.broker().tap(0, usize::MAX).await;
         let read = |json: &str| Message::from_json(json).expect("the tap carries CloudEvents");
-        let tapped = tapped.expect("a broker in memory has a tap");
+        let tapped = tapped.expect("the broker of a world has a tap");
         tapped.iter().map(|tapped| read(&tapped.json)).collect()
     }
 
@@ -113,11 +115,11 @@ impl Stage {
         answers
     }
 
-    /// Waits until nothing moves any more: log published and queue empty twice, half a second apart.
+    /// Waits until nothing moves any more: log published and queue empty twice, a while apart.
     pub async fn at_rest(&self) {
         let mut quiet = 0;
         for _ in 0..LOOKS {
-            tokio::time::sleep(Duration::from_millis(500)).await;
+            tokio::time::sleep(self.world.patience()).await;
             quiet = if self.is_quiet().await { quiet + 1 } else { 0 };
             if quiet == 2 {
                 return;
@@ -225,6 +227,56 @@ pub fn play<T>(story: impl Future<Output = T>) -> T {
         .build()
         .expect("a runtime with a timer")
         .block_on(story)
+}
+
+/// Stories that are on the engines of this process at the same time: each has a few dozen connections.
+static ROOM: Semaphore = Semaphore::const_new(3);
+
+/// Runs `story` on real engines and in real time, in a runtime of its own: each [`World`] in it stands on them, and
+/// everything that it had there is removed at the end. On a machine without engines the story is skipped, which
+/// `test` is the name for.
+pub fn play_on_engines<T>(test: &str, story: impl Future<Output = T>) -> Option<T> {
+    let engines = Engines::find(test)?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .expect("a runtime with a timer and sockets");
+    Some(runtime.block_on(async {
+        let _room = ROOM.acquire().await.expect("nobody closes it");
+        Engined::around(engines, story).await
+    }))
+}
+
+/// Makes two tests of each story, an `async fn` of the module: `in_a_world` in memory and virtual time, and
+/// `on_real_engines`. A story with `each of` is told once for each number; on engines for the first few of them. What
+/// is told `in_virtual_time_only` says why.
+#[macro_export]
+macro_rules! stories {
+    (
+        on_both { $($both:ident,)* }
+        $(for_each_number { $($each:ident: $numbers:expr, on_engines $few:literal;)* })?
+        $(in_virtual_time_only { $($alone:ident: $why:literal,)* })?
+    ) => {
+        mod in_a_world {
+            $(#[test] fn $both() { $crate::stage::play(super::$both()) })*
+            $($(#[test] fn $each() {
+                $numbers.for_each(|n| $crate::stage::play(super::$each(n)));
+            })*)?
+            $($(#[doc = $why] #[test] fn $alone() { $crate::stage::play(super::$alone()) })*)?
+        }
+        mod on_real_engines {
+            $(#[test] fn $both() {
+                let name = concat!(module_path!(), "::", stringify!($both));
+                $crate::stage::play_on_engines(name, super::$both());
+            })*
+            $($(#[test] fn $each() {
+                let name = concat!(module_path!(), "::", stringify!($each));
+                for n in $numbers.take($few) {
+                    $crate::stage::play_on_engines(name, super::$each(n));
+                }
+            })*)?
+        }
+    };
 }
 
 /// The id of the trace that `message` belongs to.

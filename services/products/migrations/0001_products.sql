@@ -17,3 +17,7 @@ create table reservations (
     version bigint not null,
     primary key (order_id, product_id)
 );
+
+-- Every order changes some of these rows: room for the next version of a row beside it.
+--tune alter table products set (fillfactor = 50)
+--tune alter table reservations set (fillfactor = 80)

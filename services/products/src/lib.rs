@@ -19,6 +19,13 @@ use std::sync::Arc;
 /// The service's name, and its queue's.
 pub const NAME: &str = "products";
 
+/// The events that it hears.
+pub const HEARS: &[EventType] = &[
+    EventType::OrderCreated,
+    EventType::PaymentProcessed,
+    EventType::PaymentFailed,
+];
+
 /// The products service.
 pub struct Products {
     ctx: Context,
@@ -44,10 +51,7 @@ impl Service for Products {
     }
 
     fn hears(&self, kind: EventType) -> bool {
-        matches!(
-            kind,
-            EventType::OrderCreated | EventType::PaymentProcessed | EventType::PaymentFailed
-        )
+        HEARS.contains(&kind)
     }
 
     fn prepare<'t>(&'t self, tx: &'t dyn Tx, batch: &'t [&'t Heard]) -> BoxFuture<'t, Result<()>> {

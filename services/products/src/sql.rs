@@ -2,7 +2,7 @@
 
 use contract::http::{Product, Reservation, ReservationStatus};
 use contract::{Bug, Cents, Line, OrderId, ProductId, Quantity, ReservedLine};
-use platform::store::{Param, Result, Row, StoreError, Tx};
+use platform::store::{Insert, Kind, Param, Result, Row, StoreError, Tx};
 use platform::{Context, params, planted};
 use std::borrow::Cow;
 use std::fmt::Write;
@@ -90,10 +90,9 @@ pub(crate) async fn reserve(
         sql = sql
             .replace("p.available >= l.q", "p.available >= 0")
             .replace(
-                "available = available - (",
-                "available = max(0, available - (",
-            )
-            .replace("products.id), version", "products.id)), version");
+                "available - (select q from",
+                "(select case when available > q then available - q else 0 end from",
+            );
     }
     if planted!(ctx, Bug::KeepTheVersion) {
         sql = sql.replace("version = version + 1", "version = version");
@@ -117,6 +116,19 @@ pub(crate) async fn reserve(
     Ok(reserved)
 }
 
+const RESERVATIONS: Insert = Insert {
+    table: "reservations",
+    columns: &[
+        ("order_id", Kind::Text),
+        ("product_id", Kind::Text),
+        ("quantity", Kind::Int),
+        ("unit_price_cents", Kind::Int),
+        ("status", Kind::Text),
+        ("version", Kind::Int),
+    ],
+    key: None,
+};
+
 /// Stores the reservation of an order.
 pub(crate) async fn insert_reservation(
     tx: &dyn Tx,
@@ -136,17 +148,14 @@ pub(crate) async fn insert_reservation(
                 order_id.0,
                 product_id.0,
                 quantity.get(),
-                unit_price_cents.get()
+                unit_price_cents.get(),
+                ReservationStatus::Created.as_str(),
+                1_i64
             ]
             .to_vec()
         })
         .collect();
-    tx.execute_many(
-        "insert into reservations (order_id, product_id, quantity, unit_price_cents, status, version)
-         values ($1, $2, $3, $4, 'created', 1)",
-        &rows,
-    )
-    .await?;
+    tx.insert_many(&RESERVATIONS, &rows).await?;
     Ok(())
 }
 

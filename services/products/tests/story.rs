@@ -17,6 +17,26 @@ use products::{NAME, Products, product};
 use serde_json::json;
 use uuid::Uuid;
 
+platform::stories! {
+    on_both {
+        a_product_is_said_when_it_is_created_and_whenever_it_is_restocked,
+        an_order_is_reserved_with_prices_and_the_stock_after_it,
+        an_order_that_cannot_be_reserved_is_refused_for_its_reason_and_takes_nothing,
+        a_processed_payment_sells_what_was_reserved,
+        a_failed_payment_gives_the_stock_back,
+        orders_of_one_batch_share_the_stock_and_the_last_comes_too_late,
+        messages_that_come_twice_take_and_give_back_once,
+        an_impossible_event_is_given_up_by_name_and_holds_nobody_up,
+        what_ended_once_does_not_end_in_another_way,
+        an_order_is_reserved_once_even_if_other_products_are_asked_for,
+        a_replayed_message_is_applied_when_its_time_has_come,
+        a_discarded_message_is_gone,
+    }
+    in_virtual_time_only {
+        products_hears_exactly_what_it_reacts_to: "it asks the service itself, on a store of its own",
+    }
+}
+
 async fn open() -> Stage {
     let world = World::new(1, vec![NAME], Settings::default());
     let make = Box::new(|ctx: &_| -> std::sync::Arc<dyn Service> { Products::new(ctx) });
@@ -134,7 +154,6 @@ fn a_reservation_takes_the_three_steps_of_the_saga_and_no_other() {
     }
 }
 
-#[tokio::test(start_paused = true)]
 async fn products_hears_exactly_what_it_reacts_to() {
     let products = Products::new(&open().await.world().context(NAME));
     for &kind in EventType::ALL {
@@ -143,7 +162,6 @@ async fn products_hears_exactly_what_it_reacts_to() {
     }
 }
 
-#[tokio::test(start_paused = true)]
 async fn a_product_is_said_when_it_is_created_and_whenever_it_is_restocked() {
     let stage = open().await;
     let product_id = create(&stage, 300, 10).await;
@@ -179,7 +197,6 @@ async fn a_product_is_said_when_it_is_created_and_whenever_it_is_restocked() {
     assert!(tapped.iter().all(|said| said.subject == product_id.0));
 }
 
-#[tokio::test(start_paused = true)]
 async fn an_order_is_reserved_with_prices_and_the_stock_after_it() {
     let stage = open().await;
     let (one, other) = (create(&stage, 300, 10).await, create(&stage, 50, 2).await);
@@ -204,7 +221,6 @@ async fn an_order_is_reserved_with_prices_and_the_stock_after_it() {
     assert_eq!(stock(&stage, other).await, (0, 2));
 }
 
-#[tokio::test(start_paused = true)]
 async fn an_order_that_cannot_be_reserved_is_refused_for_its_reason_and_takes_nothing() {
     let stage = open().await;
     let plenty = create(&stage, 300, 1_000).await;
@@ -235,7 +251,6 @@ async fn an_order_that_cannot_be_reserved_is_refused_for_its_reason_and_takes_no
     assert!(stage.export("/api/v1/reservations").await.is_empty());
 }
 
-#[tokio::test(start_paused = true)]
 async fn a_processed_payment_sells_what_was_reserved() {
     let stage = open().await;
     let record = create(&stage, 300, 10).await;
@@ -256,7 +271,6 @@ async fn a_processed_payment_sells_what_was_reserved() {
     );
 }
 
-#[tokio::test(start_paused = true)]
 async fn a_failed_payment_gives_the_stock_back() {
     let stage = open().await;
     let record = create(&stage, 300, 10).await;
@@ -280,7 +294,6 @@ async fn a_failed_payment_gives_the_stock_back() {
     assert_eq!(stock(&stage, record).await, (10, 3));
 }
 
-#[tokio::test(start_paused = true)]
 async fn orders_of_one_batch_share_the_stock_and_the_last_comes_too_late() {
     let stage = open().await;
     let record = create(&stage, 300, 10).await;
@@ -297,7 +310,6 @@ async fn orders_of_one_batch_share_the_stock_and_the_last_comes_too_late() {
     assert_eq!(stock(&stage, record).await, (1, 4));
 }
 
-#[tokio::test(start_paused = true)]
 async fn messages_that_come_twice_take_and_give_back_once() {
     let stage = open().await;
     let record = create(&stage, 300, 10).await;
@@ -312,7 +324,6 @@ async fn messages_that_come_twice_take_and_give_back_once() {
     }
 }
 
-#[tokio::test(start_paused = true)]
 async fn an_impossible_event_is_given_up_by_name_and_holds_nobody_up() {
     let stage = open().await;
     let record = create(&stage, 300, 10).await;
@@ -335,7 +346,6 @@ async fn an_impossible_event_is_given_up_by_name_and_holds_nobody_up() {
     assert_eq!(seen, (0, 1));
 }
 
-#[tokio::test(start_paused = true)]
 async fn what_ended_once_does_not_end_in_another_way() {
     let stage = open().await;
     let record = create(&stage, 300, 10).await;
@@ -352,7 +362,6 @@ async fn what_ended_once_does_not_end_in_another_way() {
     assert_eq!(stock(&stage, record).await, (7, 2));
 }
 
-#[tokio::test(start_paused = true)]
 async fn an_order_is_reserved_once_even_if_other_products_are_asked_for() {
     let stage = open().await;
     let (record, other) = (create(&stage, 300, 10).await, create(&stage, 50, 2).await);
@@ -371,7 +380,6 @@ async fn an_order_is_reserved_once_even_if_other_products_are_asked_for() {
     assert_eq!(stock(&stage, other).await, (2, 1));
 }
 
-#[tokio::test(start_paused = true)]
 async fn a_replayed_message_is_applied_when_its_time_has_come() {
     let stage = open().await;
     let record = create(&stage, 300, 10).await;
@@ -388,7 +396,6 @@ async fn a_replayed_message_is_applied_when_its_time_has_come() {
     assert_eq!(stage.seen(&early).await, 1);
 }
 
-#[tokio::test(start_paused = true)]
 async fn a_discarded_message_is_gone() {
     let stage = open().await;
     let impossible = stage.tell(failed(order(404))).await;

@@ -113,6 +113,14 @@ pub enum StartError {
     /// The log filter cannot be read.
     #[error("the log filter (RUST_LOG) is not valid: {0}")]
     Filter(String),
+    /// An engine could not be reached for as long as was said.
+    #[error("{service} cannot reach what it needs: {source}")]
+    Unreachable {
+        /// Which.
+        service: &'static str,
+        /// What the last try met.
+        source: platform::Error,
+    },
     /// A service did not come up.
     #[error("{service} did not start: {source}")]
     Service {
@@ -181,7 +189,9 @@ impl Embedded {
         let broker = Broker::open(&path, &settings, Clock::Os)
             .map_err(|source| StartError::Open { path, source })?;
         let node = |service, make: Make, address| {
-            Ok::<_, StartError>(Node::new(parts(service, config, &broker)?, make, address))
+            let parts = parts(service, config, &broker)?;
+            let seed = parts.seed;
+            Ok::<_, StartError>(Node::new(parts, seed, make, address))
         };
         let mut shop = Self {
             addresses: Addresses {

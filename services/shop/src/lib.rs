@@ -4,6 +4,7 @@
 mod command;
 mod embedded;
 mod node;
+pub mod service;
 pub mod world;
 
 pub use command::{Answer, Command, State};

@@ -1,20 +1,27 @@
-//! One service of an embedded shop: a thread with a runtime, a context, and what both need to begin anew.
+//! One service: a thread with a runtime, a context, and what both need to begin anew.
 //!
 //! The database, the dial and the port outlive the incarnations; everything else dies with a crash.
 
 use crate::command::State;
 use crate::embedded::StartError;
+use platform::broker::BrokerError;
 use platform::dial::{BadSetting, Dial, FaultSettings};
 use platform::fault::{FaultyBroker, FaultyStore, Site};
 use platform::{Context, Parts, Running, Service};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{SocketAddr, TcpListener};
 use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 use std::time::Duration;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
+use tokio::time::Instant;
+use tracing::Dispatch;
+use tracing::instrument::WithSubscriber;
 
 /// How long a stop may take before what is left is abandoned to the next start.
 const DRAIN: Duration = Duration::from_secs(10);
+/// How soon an engine that is not there is tried again; twice that the next time, up to the maximum.
+const REACH_AGAIN_MIN: Duration = Duration::from_millis(100);
+const REACH_AGAIN_MAX: Duration = Duration::from_secs(3);
 /// Free ports are looked for from here on. Below where systems take the ports of clients from: a client that
 /// asks for a port while nobody listens there could be given that very port, and meet itself.
 const FREE_FROM: u16 = 10_000;
@@ -35,22 +42,38 @@ pub(crate) struct Node {
     running: Option<Incarnation>,
 }
 
-struct Incarnation {
+/// A life of a service, from its start to its end.
+pub(crate) struct Incarnation {
     ctx: Context,
     crash: oneshot::Sender<()>,
+    /// Closed when the thread ends.
+    ended: watch::Receiver<()>,
     thread: JoinHandle<()>,
 }
 
+/// Told once whether a service came up.
+type Started = Box<dyn FnOnce(Result<(), StartError>) + Send>;
+
 impl Node {
-    /// A service that does not run yet. `parts` are without faults.
-    pub(crate) fn new(parts: Parts, make: Make, address: SocketAddr) -> Self {
-        let dial = Arc::new(Dial::new(parts.seed));
+    /// A service that does not run yet, with a dial before its ports that draws from `seed`. `parts` are without
+    /// faults.
+    pub(crate) fn new(parts: Parts, seed: u64, make: Make, address: SocketAddr) -> Self {
+        let dial = Arc::new(Dial::new(seed));
         let site: Arc<dyn Site> = Arc::clone(&dial) as _;
         let parts = Parts {
             store: Arc::new(FaultyStore::new(parts.store, Arc::clone(&site))),
             broker: Arc::new(FaultyBroker::new(parts.broker, site)),
             ..parts
         };
+        Self::with(parts, make, address, dial)
+    }
+
+    /// A service that does not run yet and whose dial turns nothing.
+    pub(crate) fn without_dial(parts: Parts, make: Make, address: SocketAddr) -> Self {
+        Self::with(parts, make, address, Arc::new(Dial::new(0)))
+    }
+
+    fn with(parts: Parts, make: Make, address: SocketAddr, dial: Arc<Dial>) -> Self {
         let parts = move || Parts {
             store: Arc::clone(&parts.store),
             broker: Arc::clone(&parts.broker),
@@ -83,11 +106,7 @@ impl Node {
         self.start_in(ctx, service, listener)
     }
 
-    /// Starts the next incarnation in `ctx`.
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "each embedded service has its own thread and runtime"
-    )]
+    /// Starts the next incarnation in `ctx`; returns when it is there.
     pub(crate) fn start_in(
         &mut self,
         ctx: Context,
@@ -95,24 +114,51 @@ impl Node {
         listener: TcpListener,
     ) -> Result<(), StartError> {
         let name = ctx.service();
-        let failed = |source| StartError::Service {
-            service: name,
-            source,
-        };
         let (started, start) = mpsc::channel();
-        let (crash, crashed) = oneshot::channel();
-        let of_thread = ctx.clone();
-        let thread = std::thread::Builder::new()
-            .name(name.to_owned())
-            .spawn(move || live(&of_thread, service, listener, crashed, &started))
-            .map_err(|_| failed(platform::Error::Stopped))?;
-        start
-            .recv()
-            .map_err(|_| failed(platform::Error::Stopped))?
-            .map_err(failed)?;
-        self.incarnation += 1;
-        self.running = Some(Incarnation { ctx, crash, thread });
+        // Whoever started us waits for this, or is gone with the process.
+        let started = move |how| drop(started.send(how));
+        let incarnation = launch(ctx, service, listener, None, Box::new(started))?;
+        start.recv().map_err(|_| died(name))??;
+        self.lives(incarnation);
         Ok(())
+    }
+
+    /// Starts the first incarnation, which waits for its engines until `deadline`.
+    pub(crate) fn launch(
+        &mut self,
+        listener: TcpListener,
+        deadline: Instant,
+    ) -> Result<oneshot::Receiver<Result<(), StartError>>, StartError> {
+        let ctx = self.context();
+        let service = (self.make)(&ctx);
+        let (started, start) = oneshot::channel();
+        let started = move |how| drop(started.send(how));
+        let incarnation = launch(ctx, service, listener, Some(deadline), Box::new(started))?;
+        self.lives(incarnation);
+        Ok(start)
+    }
+
+    fn lives(&mut self, incarnation: Incarnation) {
+        self.incarnation += 1;
+        self.running = Some(incarnation);
+    }
+
+    /// Returns when the service has ended, however.
+    pub(crate) async fn ended(&self) {
+        if let Some(running) = &self.running {
+            let mut ended = running.ended.clone();
+            // Nothing is ever sent: the other side is gone with the thread.
+            while ended.changed().await.is_ok() {}
+        }
+    }
+
+    pub(crate) const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Where the service's log lines go.
+    pub(crate) fn dispatch(&self) -> Dispatch {
+        (self.parts)().dispatch
     }
 
     /// Starts the service again, where it was.
@@ -167,34 +213,114 @@ impl Node {
     }
 }
 
+fn died(service: &'static str) -> StartError {
+    StartError::Service {
+        service,
+        source: platform::Error::Stopped,
+    }
+}
+
+/// Starts a thread that runs `service` in `ctx`.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "each service has its own thread and runtime"
+)]
+fn launch(
+    ctx: Context,
+    service: Arc<dyn Service>,
+    listener: TcpListener,
+    deadline: Option<Instant>,
+    started: Started,
+) -> Result<Incarnation, StartError> {
+    let name = ctx.service();
+    let (crash, crashed) = oneshot::channel();
+    let (alive, ended) = watch::channel(());
+    let of_thread = ctx.clone();
+    let thread = std::thread::Builder::new()
+        .name(name.to_owned())
+        .spawn(move || {
+            let _alive = alive;
+            let dispatch = of_thread.dispatch().clone();
+            let life = live(of_thread, service, listener, crashed, deadline, started);
+            tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .expect("a runtime with timers and sockets")
+                .block_on(life.with_subscriber(dispatch));
+        })
+        .map_err(|_| died(name))?;
+    Ok(Incarnation {
+        ctx,
+        crash,
+        ended,
+        thread,
+    })
+}
+
 /// The life of one incarnation.
-fn live(
-    ctx: &Context,
+async fn live(
+    ctx: Context,
     service: Arc<dyn Service>,
     listener: TcpListener,
     crashed: oneshot::Receiver<()>,
-    started: &mpsc::Sender<platform::Result<()>>,
+    deadline: Option<Instant>,
+    started: Started,
 ) {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .expect("a runtime with timers and sockets");
-    runtime.block_on(async {
-        let listener =
-            tokio::net::TcpListener::from_std(listener).expect("a listener that does not block");
-        let running = match Running::start(ctx.clone(), service).await {
-            Ok(running) => running,
-            // Whoever started us waits for this, or is gone with the process.
-            Err(error) => return drop(started.send(Err(error))),
+    let running = match come_up(&ctx, service, deadline).await {
+        Ok(running) => running,
+        Err(error) => return started(Err(error)),
+    };
+    let listener =
+        tokio::net::TcpListener::from_std(listener).expect("a listener that does not block");
+    started(Ok(()));
+    tokio::select! {
+        biased;
+        // A sender that is gone is no crash.
+        Ok(()) = crashed => ctx.aborted().await,
+        () = running.serve(listener, DRAIN) => {}
+    }
+}
+
+async fn come_up(
+    ctx: &Context,
+    service: Arc<dyn Service>,
+    deadline: Option<Instant>,
+) -> Result<Running, StartError> {
+    if let Some(deadline) = deadline {
+        reach(ctx, deadline).await?;
+    }
+    let running = Running::start(ctx.clone(), service).await;
+    running.map_err(|source| StartError::Service {
+        service: ctx.service(),
+        source,
+    })
+}
+
+/// Waits until the engines are there, but not longer than until `deadline`.
+async fn reach(ctx: &Context, deadline: Instant) -> Result<(), StartError> {
+    let mut pause = REACH_AGAIN_MIN;
+    loop {
+        let reached = tokio::time::timeout_at(deadline, probe(ctx)).await;
+        let Err(source) = reached.unwrap_or(Err(platform::Error::NoAnswer)) else {
+            return Ok(());
         };
-        let _ = started.send(Ok(()));
-        tokio::select! {
-            biased;
-            // A sender that is gone is no crash.
-            Ok(()) = crashed => ctx.aborted().await,
-            () = running.serve(listener, DRAIN) => {}
+        if Instant::now() + pause >= deadline {
+            let service = ctx.service();
+            return Err(StartError::Unreachable { service, source });
         }
-    });
+        tracing::warn!(error = %source, ?pause, "an engine is not there yet, trying again");
+        tokio::time::sleep(ctx.jittered(pause)).await;
+        pause = (pause * 2).min(REACH_AGAIN_MAX);
+    }
+}
+
+async fn probe(ctx: &Context) -> platform::Result<()> {
+    drop(ctx.store().read().await?);
+    match ctx.broker().depth(ctx.service()).await {
+        // A service that hears nothing has no queue.
+        Ok(_) | Err(BrokerError::NoQueue(_)) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Listens on `address`; port 0 stands for any that is free.
@@ -210,7 +336,7 @@ pub(crate) fn listen(
     };
     let free = (address.port() == 0).then(free_ports).into_iter().flatten();
     let found = free
-        .map(|port| SocketAddr::from((Ipv4Addr::LOCALHOST, port)))
+        .map(|port| SocketAddr::new(address.ip(), port))
         .find_map(|address| bind(address).ok());
     found
         .map_or_else(|| bind(address), Ok)

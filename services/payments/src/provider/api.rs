@@ -5,14 +5,20 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use contract::http::{Charge, ChargeOutcome, ChargeRequest};
-use platform::http::{Api, Body, Doc, Listing, Reply, list};
+use platform::http::{Api, Body, Doc, Listing, Problem, Reply, list};
 use platform::{Context, Result};
 use schemars::JsonSchema;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
 
-#[derive(Serialize, JsonSchema)]
-struct Answer {
-    outcome: ChargeOutcome,
+/// How long a request that is not answered is held. Whoever asks has lost patience long before; held for ever, the
+/// requests of all lost answers would pile up.
+const HELD_MAX: Duration = Duration::from_secs(2);
+
+/// The answer to a charge.
+#[derive(Serialize, Deserialize, JsonSchema)]
+pub(super) struct Answer {
+    pub(super) outcome: ChargeOutcome,
 }
 
 pub(super) fn routes(ctx: &Context, provider: &Simulated) -> Api {
@@ -47,7 +53,8 @@ pub(super) fn routes(ctx: &Context, provider: &Simulated) -> Api {
 }
 
 async fn charge(provider: Simulated, request: ChargeRequest) -> Result<Response> {
-    let outcome = provider.charge(request).await?;
+    let answer = tokio::time::timeout(HELD_MAX, provider.charge(request)).await;
+    let outcome = answer.unwrap_or_else(|_| Err(Problem::timed_out().into()))?;
     Ok(Reply::json(StatusCode::OK, &Answer { outcome }).into_response())
 }
 

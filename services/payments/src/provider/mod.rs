@@ -4,9 +4,11 @@
 //! answer, before the charge or after it: the second is the case that separates unknown from failed.
 
 mod api;
+mod http;
 mod ledger;
 mod settings;
 
+pub use http::{Http, ProviderUrl};
 pub use settings::ProviderSettings;
 
 use contract::http::{Charge, ChargeOutcome, ChargeRequest};

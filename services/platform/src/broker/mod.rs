@@ -3,8 +3,14 @@
 //! No order is promised beyond cause before effect, and every message may come more than once.
 
 mod embedded;
+mod letter;
+mod nowhere;
+pub mod rabbit;
 
 pub use embedded::{Embedded, EmbeddedSettings};
+pub use letter::{DeadBody, DeadLetter};
+pub use nowhere::Nowhere;
+pub use rabbit::{Queue, Rabbit, RabbitSettings, RabbitTap, Routing};
 
 use crate::BoxFuture;
 use async_trait::async_trait;
@@ -118,19 +124,6 @@ pub struct Depth {
     pub retrying: usize,
     /// Given up.
     pub dead: usize,
-}
-
-/// A message that was given up.
-#[derive(Debug, Clone)]
-pub struct DeadLetter {
-    /// The message.
-    pub message: Arc<Message>,
-    /// How often it was put off before.
-    pub attempts: u32,
-    /// The last error.
-    pub reason: String,
-    /// When it was given up, microseconds since 1970.
-    pub at_us: i64,
 }
 
 /// A message as the tap saw it.

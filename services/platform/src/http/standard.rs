@@ -1,8 +1,9 @@
 //! The endpoints that every service has: health, metrics, and everything a checker wants to see.
 
 use super::{Api, Doc, Id, Listing, Params, Problem, list, list::Page};
-use crate::broker::{BrokerError, DeadLetter, Depth, Tapped};
-use crate::{Context, Result, inbox, log};
+use crate::broker::{BrokerError, DeadBody, DeadLetter, Depth, Tapped};
+use crate::{Context, Result, Service, inbox, log};
+use axum::Extension;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -10,6 +11,8 @@ use contract::MessageId;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
+use std::sync::Arc;
+use std::time::Duration;
 
 pub(super) fn add(api: Api) -> Api {
     api.get(
@@ -88,15 +91,37 @@ struct Readiness {
     store: bool,
     loops: bool,
     stopping: bool,
+    /// What is not as it should be, in words.
+    missing: Vec<&'static str>,
 }
+
+/// A database that takes longer than this for a glance is not there.
+const GLANCE_MAX: Duration = Duration::from_secs(2);
 
 async fn ready(State(ctx): State<Context>) -> Response {
     let consuming = ctx.metrics().consuming.get() == 1;
     let publishing = ctx.metrics().publishing.get() == 1;
-    let store = log::pending(ctx.store()).await.is_ok();
+    let glance = tokio::time::timeout(GLANCE_MAX, log::pending(ctx.store())).await;
+    let store = matches!(glance, Ok(Ok(_)));
     let stopping = ctx.is_stopping();
     let loops = ctx.metrics().loops_ended.get() == 0;
-    let ready = consuming && publishing && store && loops && !stopping;
+    let missing: Vec<&'static str> = [
+        (store, "the database does not answer"),
+        (
+            consuming,
+            "the queue cannot be consumed: the broker is not there",
+        ),
+        (
+            publishing,
+            "nothing can be published: the broker is not there",
+        ),
+        (loops, "a loop of the service has ended"),
+        (!stopping, "the service is stopping"),
+    ]
+    .into_iter()
+    .filter_map(|(is_so, otherwise)| (!is_so).then_some(otherwise))
+    .collect();
+    let ready = missing.is_empty();
     let status = if ready {
         StatusCode::OK
     } else {
@@ -111,22 +136,39 @@ async fn ready(State(ctx): State<Context>) -> Response {
             store,
             loops,
             stopping,
+            missing,
         }),
     )
         .into_response()
 }
 
-async fn metrics(State(ctx): State<Context>) -> Result<Response> {
+async fn metrics(
+    State(ctx): State<Context>,
+    Extension(service): Extension<Arc<dyn Service>>,
+) -> Response {
+    // Who watches an outage must see it: without the database everything else is told all the same.
+    let asked = tokio::time::timeout(MEASURE_MAX, measure(&ctx, &*service)).await;
+    let is_up = matches!(asked, Ok(Ok(())));
+    ctx.metrics().store_up.set(i64::from(is_up));
+    let text = [(
+        header::CONTENT_TYPE,
+        "text/plain; version=0.0.4; charset=utf-8",
+    )];
+    (text, ctx.metrics().text()).into_response()
+}
+
+/// How long the database may take to tell what it knows: who asks for metrics has little patience.
+const MEASURE_MAX: Duration = Duration::from_secs(1);
+
+/// Reads what only the database knows.
+async fn measure(ctx: &Context, service: &dyn Service) -> Result<()> {
+    service.measure(ctx).await?;
     let (pending, oldest_us) = log::pending(ctx.store()).await?;
     ctx.metrics().outbox_pending.set(pending);
     ctx.metrics()
         .outbox_oldest_us
         .set(oldest_us.map_or(0, |oldest| ctx.now_us() - oldest));
-    let text = [(
-        header::CONTENT_TYPE,
-        "text/plain; version=0.0.4; charset=utf-8",
-    )];
-    Ok((text, ctx.metrics().text()).into_response())
+    Ok(())
 }
 
 async fn events(State(ctx): State<Context>, listing: Listing) -> Result<Response> {
@@ -256,14 +298,21 @@ async fn dead_letters(State(ctx): State<Context>, listing: Listing) -> Result<Re
 }
 
 fn view(queue: &'static str, letter: DeadLetter) -> Result<DeadLetterView> {
-    let json = letter.message.to_json()?;
+    let json = match letter.body {
+        DeadBody::Message(message) => RawValue::from_string(message.to_json()?)?,
+        // JSON that is no message is shown as it is, and anything else as text.
+        DeadBody::Unreadable(text) => match serde_json::from_str(&text) {
+            Ok(json) => json,
+            Err(_) => serde_json::value::to_raw_value(&text)?,
+        },
+    };
     Ok(DeadLetterView {
         queue,
-        id: letter.message.id.to_string(),
+        id: letter.id.to_string(),
         reason: letter.reason,
         attempts: letter.attempts,
         dead_at_us: letter.at_us,
-        message: RawValue::from_string(json)?,
+        message: json,
     })
 }
 

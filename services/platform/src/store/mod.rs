@@ -5,21 +5,24 @@
 
 mod checkpoint;
 mod migrate;
+pub mod postgres;
 mod sqlite;
 mod value;
 
 pub(crate) use checkpoint::Checkpointer;
 pub use migrate::{Migration, migrate};
+pub use postgres::{Postgres, PostgresSettings};
 pub use sqlite::{Sqlite, Synchronous};
 pub(crate) use sqlite::{connect as connect_sqlite, engine as sqlite_error};
-pub use value::{FromValue, Param, Row, Value};
+pub use value::{FromValue, Kind, Param, Row, Value};
 
 use async_trait::async_trait;
 
 /// What a database did not do, and whether asking again can help.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum StoreError {
-    /// Another transaction was in the way; the same transaction may succeed when run again at once.
+    /// Another transaction was in the way, or another statement of this one has failed first; the same transaction
+    /// may succeed when run again at once.
     #[error("another transaction was in the way: {0}")]
     Conflict(String),
     /// All connections for reading are taken.
@@ -54,7 +57,8 @@ pub type Result<T, E = StoreError> = std::result::Result<T, E>;
 /// A database of one service.
 #[async_trait]
 pub trait Store: Send + Sync {
-    /// Begins the one write transaction; waits, in order of arrival, while there is another.
+    /// Begins a write transaction; waits, in order of arrival, while there are as many as the engine has writers:
+    /// one when embedded.
     async fn begin(&self) -> Result<Box<dyn Tx>>;
 
     /// Begins a read-only transaction for a quick look; where there is one connection, the writer waits for it.
@@ -89,7 +93,29 @@ pub struct Claim {
     pub lease_us: i64,
 }
 
-/// A transaction. Dropped without a commit it is rolled back.
+/// What [`Tx::insert_many`] inserts.
+#[derive(Debug, Clone, Copy)]
+pub struct Insert {
+    /// The table.
+    pub table: &'static str,
+    /// Its columns, in the order of the values in each row.
+    pub columns: &'static [(&'static str, Kind)],
+    /// A row is skipped if another one has what it has in this column, a text. None: that is an error.
+    pub key: Option<&'static str>,
+}
+
+/// What [`Tx::update_many`] changes.
+#[derive(Debug, Clone, Copy)]
+pub struct Change {
+    /// The table.
+    pub table: &'static str,
+    /// What is set, as SQL with parameters: `seen = seen + $1`.
+    pub set: &'static str,
+    /// The column that tells which rows, a text.
+    pub key: &'static str,
+}
+
+/// A transaction. Dropped without a commit it is rolled back, and after an error it can only be dropped.
 ///
 /// The methods take `&self` so that the reactions of a batch can run side by side on one transaction: a
 /// network driver pipelines them, an embedded one simply runs them in turn.
@@ -101,11 +127,33 @@ pub trait Tx: Send + Sync {
     /// Runs one statement for each of `rows` and tells how many rows each changed.
     async fn execute_many(&self, sql: &str, rows: &[Vec<Param<'_>>]) -> Result<Vec<u64>>;
 
+    /// Inserts `rows` and tells of each whether it is new; one statement where the engine can.
+    async fn insert_many(&self, insert: &Insert, rows: &[Vec<Param<'_>>]) -> Result<Vec<bool>>;
+
+    /// Changes the rows with these keys in the same way, each once, and tells how many; one statement where the
+    /// engine can.
+    async fn update_many(
+        &self,
+        change: &Change,
+        params: &[Param<'_>],
+        keys: &[String],
+    ) -> Result<u64>;
+
     /// Runs one statement and returns its rows.
     async fn query(&self, sql: &str, params: &[Param<'_>]) -> Result<Vec<Row>>;
 
     /// Locks these rows of `table` in id order until the end, so that two writers never wait in a circle.
     async fn lock_rows(&self, table: &str, ids: &[String]) -> Result<()>;
+
+    /// Waits until nobody else brings the schema up to date, and keeps others from it until the end.
+    async fn lock_schema(&self) -> Result<()> {
+        Ok(())
+    }
+
+    /// Runs a statement that only some engines have and that changes no result: how rows are laid out on the disk.
+    async fn tune(&self, _statement: &str) -> Result<()> {
+        Ok(())
+    }
 
     /// Keeps everything.
     async fn commit(self: Box<Self>) -> Result<()>;

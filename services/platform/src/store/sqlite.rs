@@ -4,10 +4,13 @@
 //! have a few connections of their own, so that an export does not stop the shop.
 
 use super::checkpoint::Checkpointer;
-use super::{Claim, Param, Result, Row, Store, StoreError, Tx, Value};
+use super::{Change, Claim, Insert, Param, Result, Row, Store, StoreError, Tx, Value};
 use async_trait::async_trait;
 use rusqlite::{CachedStatement, Connection, ErrorCode, types::ValueRef};
+use std::collections::BTreeSet;
+use std::fmt::Write;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex as StdMutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::{Mutex, OwnedMutexGuard, OwnedSemaphorePermit, Semaphore};
@@ -211,6 +214,8 @@ struct SqliteTx {
     held: Held,
     access: Access,
     open: bool,
+    /// A statement failed. SQLite would keep the others; who writes for all engines cannot rely on that.
+    has_failed: AtomicBool,
 }
 
 impl SqliteTx {
@@ -225,6 +230,7 @@ impl SqliteTx {
             held,
             access,
             open: true,
+            has_failed: AtomicBool::new(false),
         })
     }
 
@@ -233,7 +239,7 @@ impl SqliteTx {
         sql: &str,
         work: impl FnOnce(&mut CachedStatement<'_>) -> rusqlite::Result<T>,
     ) -> Result<T> {
-        self.held.with(|connection| {
+        let done = self.held.with(|connection| {
             if connection.is_autocommit() {
                 // Some errors make SQLite roll back by itself; what came now would be a transaction of its own.
                 let rolled_back = "the engine has rolled this transaction back";
@@ -246,7 +252,9 @@ impl SqliteTx {
                 ));
             }
             work(&mut statement).map_err(engine)
-        })
+        });
+        self.has_failed.fetch_or(done.is_err(), Ordering::Relaxed);
+        done
     }
 }
 
@@ -280,6 +288,36 @@ impl Tx for SqliteTx {
         })
     }
 
+    async fn insert_many(&self, insert: &Insert, rows: &[Vec<Param<'_>>]) -> Result<Vec<bool>> {
+        let counts = self.execute_many(&insert_sql(insert), rows).await?;
+        Ok(counts.into_iter().map(|count| count == 1).collect())
+    }
+
+    async fn update_many(
+        &self,
+        change: &Change,
+        params: &[Param<'_>],
+        keys: &[String],
+    ) -> Result<u64> {
+        let Change { table, set, key } = change;
+        let sql = format!(
+            "update {table} set {set} where {key} = ${}",
+            params.len() + 1
+        );
+        let mut params = params.to_vec();
+        params.push(Param::Null);
+        self.run(&sql, |statement| {
+            let mut changed = 0;
+            let mut done = BTreeSet::new();
+            for key in keys.iter().filter(|key| done.insert(key.as_str())) {
+                params.pop();
+                params.push(Param::from(key));
+                changed += execute(statement, &params)?;
+            }
+            Ok(changed)
+        })
+    }
+
     async fn query(&self, sql: &str, params: &[Param<'_>]) -> Result<Vec<Row>> {
         self.run(sql, |statement| {
             bind(statement, params)?;
@@ -301,10 +339,33 @@ impl Tx for SqliteTx {
     }
 
     async fn commit(mut self: Box<Self>) -> Result<()> {
+        if self.access == Access::Write && self.has_failed.load(Ordering::Relaxed) {
+            let failed = "a statement of this transaction has failed";
+            return Err(StoreError::Statement(failed.to_owned()));
+        }
         self.run("commit", |statement| statement.execute([]).map(|_| ()))?;
         self.open = false;
         Ok(())
     }
+}
+
+/// One statement for one row: it is prepared once and kept.
+fn insert_sql(insert: &Insert) -> String {
+    let mut sql = format!("insert into {} (", insert.table);
+    for (index, (name, _)) in insert.columns.iter().enumerate() {
+        sql.push_str(if index == 0 { "" } else { ", " });
+        sql.push_str(name);
+    }
+    sql.push_str(") values (");
+    for n in 1..=insert.columns.len() {
+        // Writing into a string cannot fail.
+        let _ = write!(sql, "{}${n}", if n == 1 { "" } else { ", " });
+    }
+    sql.push(')');
+    if insert.key.is_some() {
+        sql.push_str(" on conflict do nothing");
+    }
+    sql
 }
 
 fn execute(statement: &mut CachedStatement<'_>, params: &[Param<'_>]) -> rusqlite::Result<u64> {

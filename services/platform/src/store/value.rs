@@ -4,6 +4,15 @@ use super::{Result, StoreError};
 use std::borrow::Cow;
 use uuid::Uuid;
 
+/// What a column holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// 64-bit integers.
+    Int,
+    /// Text.
+    Text,
+}
+
 /// A parameter of a statement.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Param<'a> {

@@ -164,7 +164,7 @@ async fn the_dead_are_still_dead_with_their_reason_and_a_decision_lasts() {
     let broker = file.open();
     let dead = broker.dead_letters("a", None, 10).await.unwrap();
     for (letter, was) in dead.iter().zip(&before) {
-        assert_eq!(letter.message, was.message);
+        assert_eq!(letter.message(), was.message());
         assert_eq!((letter.reason.as_str(), letter.attempts), ("bad", 0));
         assert_eq!(letter.at_us, was.at_us);
     }
@@ -179,7 +179,7 @@ async fn the_dead_are_still_dead_with_their_reason_and_a_decision_lasts() {
     assert_eq!(numbers(&deliveries.next(10).await.unwrap()), [1]);
     let dead = broker.dead_letters("a", None, 10).await.unwrap();
     assert_eq!(dead.len(), 1);
-    assert_eq!(*dead[0].message, message(3));
+    assert_eq!(dead[0].message(), Some(&message(3)));
 }
 
 #[tokio::test]
@@ -254,7 +254,7 @@ async fn what_every_queue_is_done_with_is_trimmed_behind_the_tap() {
     assert_eq!(tapped.len(), 11, "the dead one and the tap's share");
     drop((deliveries, broker));
     let dead = file.open().dead_letters("a", None, 10).await.unwrap();
-    assert_eq!(*dead[0].message, message(1));
+    assert_eq!(dead[0].message(), Some(&message(1)));
 }
 
 #[tokio::test]
@@ -280,4 +280,45 @@ async fn what_could_not_be_written_is_written_with_what_comes_next() {
     let dead = broker.dead_letters("a", None, 10).await.unwrap();
     assert_eq!(dead.len(), 1, "a message must not fall out of both queues");
     assert_eq!(numbers(&drain(&broker, "a").await), [4]);
+}
+
+#[tokio::test]
+async fn what_is_no_message_is_given_up_and_the_others_pass() {
+    let file = File::new(&["a"]);
+    file.open().publish(&messages(1..=5)).await.unwrap();
+    let vandal = rusqlite::Connection::open(&file.path).unwrap();
+    vandal
+        .execute_batch(
+            "update messages set body = 'gibberish' where seq = 1;
+             update messages set body = '{\"specversion\":\"1.0\"}' where seq = 4;",
+        )
+        .unwrap();
+    let broker = file.open();
+    let mut deliveries = broker.subscribe("a").await.unwrap();
+    let first = deliveries.next(1).await.unwrap();
+    let rest = deliveries.next(10).await.unwrap();
+    assert_eq!((numbers(&first), numbers(&rest)), (vec![2], vec![3, 5]));
+    deliveries.ack(rest[1].tag).await.unwrap();
+    written(&broker, "a").await;
+    drop((deliveries, broker));
+
+    let broker = file.open();
+    assert_eq!(broker.depth("a").await.unwrap().dead, 2);
+    let dead = broker.dead_letters("a", None, 10).await.unwrap();
+    assert!(dead.iter().all(|letter| letter.message().is_none()));
+    let reasons = dead.iter().map(|letter| letter.reason.as_str());
+    assert!(
+        reasons
+            .clone()
+            .all(|reason| reason.starts_with("not a CloudEvents message"))
+    );
+    // Given all its chances again it has none.
+    assert!(broker.replay("a", dead[0].id).await.unwrap());
+    let mut deliveries = broker.subscribe("a").await.unwrap();
+    let waiting = tokio::time::timeout(Duration::from_millis(1), deliveries.next(1));
+    assert!(waiting.await.is_err(), "there is nothing to deliver");
+    assert_eq!(broker.depth("a").await.unwrap().dead, 2);
+    assert!(broker.discard("a", dead[0].id).await.unwrap());
+    assert!(broker.discard("a", dead[1].id).await.unwrap());
+    assert_eq!(broker.depth("a").await.unwrap(), Depth::default());
 }

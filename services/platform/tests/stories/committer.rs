@@ -17,6 +17,20 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use uuid::Uuid;
 
+platform::stories! {
+    on_both {
+        steps_are_applied_in_the_order_in_which_they_came,
+        a_step_that_is_refused_fails_alone_and_leaves_no_trace,
+        a_step_that_meets_a_fence_fails_alone_too,
+        when_the_end_of_a_group_fails_each_step_gets_a_transaction_of_its_own,
+        a_full_queue_refuses_before_anything_is_done_and_recovers,
+        who_waits_for_a_step_when_the_service_dies_is_told_that_nobody_knows,
+    }
+    in_virtual_time_only {
+        three_hundred_steps_take_a_few_transactions: "it counts the calls of a store of its own",
+    }
+}
+
 /// What a step is asked to do, and what becomes of it.
 #[derive(Clone)]
 struct Entry {
@@ -77,7 +91,6 @@ async fn said(stage: &Stage) -> Vec<i64> {
     said
 }
 
-#[tokio::test(start_paused = true)]
 async fn three_hundred_steps_take_a_few_transactions() {
     let calls = Arc::new(Calls::default());
     let store = Arc::new(Sqlite::in_memory().unwrap());
@@ -114,7 +127,6 @@ async fn three_hundred_steps_take_a_few_transactions() {
     assert!(begun <= 5 && committed <= 5, "{begun} and {committed}");
 }
 
-#[tokio::test(start_paused = true)]
 async fn steps_are_applied_in_the_order_in_which_they_came() {
     let (stage, ctx) = diary(1, Settings::default(), Mischief::default()).await;
     let entry = |quantity| Entry {
@@ -128,7 +140,6 @@ async fn steps_are_applied_in_the_order_in_which_they_came() {
     assert_eq!(read(stage.world(), page(7)).await, expected);
 }
 
-#[tokio::test(start_paused = true)]
 async fn a_step_that_is_refused_fails_alone_and_leaves_no_trace() {
     let (stage, ctx) = diary(1, Settings::default(), Mischief::default()).await;
     let entries: Vec<Entry> = (1..=300)
@@ -154,7 +165,6 @@ async fn a_step_that_is_refused_fails_alone_and_leaves_no_trace() {
     assert_eq!(said(&stage).await, expected);
 }
 
-#[tokio::test(start_paused = true)]
 async fn a_step_that_meets_a_fence_fails_alone_too() {
     let (stage, ctx) = diary(1, Settings::default(), Mischief::default()).await;
     let entries = (1..=20).map(|n| Entry {
@@ -171,7 +181,6 @@ async fn a_step_that_meets_a_fence_fails_alone_too() {
     assert_eq!(said(&stage).await.len(), 19);
 }
 
-#[tokio::test(start_paused = true)]
 async fn when_the_end_of_a_group_fails_each_step_gets_a_transaction_of_its_own() {
     let (stage, ctx) = diary(1, Settings::default(), Mischief::default()).await;
     // The same event twice: it is the log that refuses, after all steps have done their part.
@@ -187,7 +196,6 @@ async fn when_the_end_of_a_group_fails_each_step_gets_a_transaction_of_its_own()
     assert_eq!(read(stage.world(), page(2)).await, [2]);
 }
 
-#[tokio::test(start_paused = true)]
 async fn a_full_queue_refuses_before_anything_is_done_and_recovers() {
     let settings = Settings {
         commits_max: 8,
@@ -214,7 +222,6 @@ async fn a_full_queue_refuses_before_anything_is_done_and_recovers() {
     assert_eq!(said(&stage).await, [1, 2, 3, 4, 5, 6, 7, 8, 21]);
 }
 
-#[tokio::test(start_paused = true)]
 async fn who_waits_for_a_step_when_the_service_dies_is_told_that_nobody_knows() {
     let (stage, ctx) = diary(1, Settings::default(), Mischief::default()).await;
     let entry = Entry::new(1);

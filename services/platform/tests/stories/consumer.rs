@@ -10,6 +10,21 @@ use platform::world::Mischief;
 use std::time::Duration;
 use uuid::Uuid;
 
+platform::stories! {
+    on_both {
+        what_waits_in_the_queue_is_applied_in_one_transaction,
+        of_a_batch_only_the_guilty_message_pays,
+        a_message_that_can_be_applied_later_is_applied_later,
+        a_message_that_stands_twice_in_a_batch_is_applied_once,
+        data_that_does_not_fit_a_type_that_is_heard_is_given_up_at_once,
+        what_nobody_wants_is_let_pass_even_if_it_cannot_be_read,
+        a_loop_that_panics_makes_the_service_not_ready,
+    }
+    for_each_number {
+        messages_of_one_subject_are_applied_in_the_order_of_their_delivery: 1..=20, on_engines 2;
+    }
+}
+
 async fn open() -> Stage {
     diary(1, Settings::default(), Mischief::default()).await.0
 }
@@ -31,7 +46,6 @@ async fn metric(stage: &Stage, name: &str) -> u64 {
     value.map_or(0, |value| value.parse().unwrap())
 }
 
-#[tokio::test(start_paused = true)]
 async fn what_waits_in_the_queue_is_applied_in_one_transaction() {
     let stage = open().await;
     let batch: Vec<Message> = (1..=100)
@@ -45,10 +59,11 @@ async fn what_waits_in_the_queue_is_applied_in_one_transaction() {
         assert_eq!(stage.seen(told).await, 1);
     }
     let batches = metric(&stage, "crashcart_batch_size_count").await - before;
-    assert_eq!(batches, 1);
+    // A network hands over a hundred messages bit by bit.
+    let most = if stage.world().is_real() { 30 } else { 1 };
+    assert!((1..=most).contains(&batches), "{batches}");
 }
 
-#[tokio::test(start_paused = true)]
 async fn of_a_batch_only_the_guilty_message_pays() {
     let stage = open().await;
     // Below zero the fence of the table holds: no try can ever succeed.
@@ -82,14 +97,16 @@ async fn of_a_batch_only_the_guilty_message_pays() {
     assert_eq!(dead[0]["id"], guilty.id.to_string());
     assert_eq!(dead[0]["attempts"], retries_max);
     let reason = dead[0]["reason"].as_str().unwrap();
-    assert!(reason.contains("CHECK constraint failed"), "{reason}");
+    assert!(
+        reason.starts_with("a constraint refused the statement"),
+        "{reason}"
+    );
     // Each of its deliveries was tried `tries_max` times on its own, and put off, but for the last.
     let retries = metric(&stage, "crashcart_retries_total").await;
     let expected = (retries_max + 1) * (tries_max - 1) + retries_max;
     assert_eq!(retries, u64::from(expected));
 }
 
-#[tokio::test(start_paused = true)]
 async fn a_message_that_can_be_applied_later_is_applied_later() {
     let stage = open().await;
     let early = stage.tell(restocked(page(1), -3)).await;
@@ -102,31 +119,25 @@ async fn a_message_that_can_be_applied_later_is_applied_later() {
     assert_eq!(stage.seen(&early).await, 1);
 }
 
-#[test]
-fn messages_of_one_subject_are_applied_in_the_order_of_their_delivery() {
-    for seed in 1..=20 {
-        play(async {
-            // Each port call takes its own time, so reactions to different subjects overtake each other.
-            let mischief = Mischief {
-                dawdle: true,
-                ..Mischief::default()
-            };
-            let (stage, _) = diary(seed, Settings::default(), mischief).await;
-            let entries = (1..=30).flat_map(|quantity| [0, 1, 2].map(|n| (page(n), quantity)));
-            let batch: Vec<Message> = entries
-                .map(|(page, quantity)| stage.message(restocked(page, quantity)))
-                .collect();
-            stage.publish(&batch).await;
-            stage.at_rest().await;
-            let expected: Vec<i64> = (1..=30).collect();
-            for n in 0..3 {
-                assert_eq!(read(stage.world(), page(n)).await, expected, "seed {seed}");
-            }
-        });
+async fn messages_of_one_subject_are_applied_in_the_order_of_their_delivery(seed: u64) {
+    // Each port call takes its own time, so reactions to different subjects overtake each other.
+    let mischief = Mischief {
+        dawdle: true,
+        ..Mischief::default()
+    };
+    let (stage, _) = diary(seed, Settings::default(), mischief).await;
+    let entries = (1..=30).flat_map(|quantity| [0, 1, 2].map(|n| (page(n), quantity)));
+    let batch: Vec<Message> = entries
+        .map(|(page, quantity)| stage.message(restocked(page, quantity)))
+        .collect();
+    stage.publish(&batch).await;
+    stage.at_rest().await;
+    let expected: Vec<i64> = (1..=30).collect();
+    for n in 0..3 {
+        assert_eq!(read(stage.world(), page(n)).await, expected, "seed {seed}");
     }
 }
 
-#[tokio::test(start_paused = true)]
 async fn a_message_that_stands_twice_in_a_batch_is_applied_once() {
     let stage = open().await;
     let told = stage.message(restocked(page(1), 5));
@@ -140,7 +151,6 @@ async fn a_message_that_stands_twice_in_a_batch_is_applied_once() {
     assert_eq!(absorbed, 2);
 }
 
-#[tokio::test(start_paused = true)]
 async fn data_that_does_not_fit_a_type_that_is_heard_is_given_up_at_once() {
     let stage = open().await;
     let malformed = Message {
@@ -166,7 +176,6 @@ async fn data_that_does_not_fit_a_type_that_is_heard_is_given_up_at_once() {
     assert_eq!(read(stage.world(), page(1)).await, [6]);
 }
 
-#[tokio::test(start_paused = true)]
 async fn what_nobody_wants_is_let_pass_even_if_it_cannot_be_read() {
     let stage = open().await;
     let unwanted = stage.message(ReservationFailed {
@@ -191,6 +200,7 @@ async fn what_nobody_wants_is_let_pass_even_if_it_cannot_be_read() {
     assert!(stage.dead().await.is_empty());
 }
 
+// In virtual time only: where a crash lands is counted in port calls, and only there each run has the same ones.
 #[test]
 fn wherever_the_service_crashes_each_message_is_applied_once() {
     let passages = play(tell_and_crash(None));
@@ -228,7 +238,6 @@ async fn tell_and_crash(crash_at: Option<u64>) -> u64 {
     passages
 }
 
-#[tokio::test(start_paused = true)]
 async fn a_loop_that_panics_makes_the_service_not_ready() {
     let (stage, ctx) = diary(99, Settings::default(), Mischief::default()).await;
     let ready = || stage.ask(Method::GET, "/ready", None);

@@ -9,7 +9,14 @@ use platform::store::{Migration, Sqlite, Store, StoreError, Synchronous, migrate
 use platform::world::Mischief;
 use std::time::Duration;
 
-#[tokio::test(start_paused = true)]
+platform::stories! {
+    on_both {}
+    in_virtual_time_only {
+        an_export_that_nobody_reads_lets_go_of_its_snapshot_and_breaks_off: "it lets a minute pass",
+        one_reader_too_many_is_told_so_instead_of_waiting: "it is about SQLite's readers; PostgreSQL's have a story",
+    }
+}
+
 async fn an_export_that_nobody_reads_lets_go_of_its_snapshot_and_breaks_off() {
     let (stage, _) = diary(7, Settings::default(), Mischief::default()).await;
     stage.at_rest().await;
@@ -31,7 +38,6 @@ async fn an_export_that_nobody_reads_lets_go_of_its_snapshot_and_breaks_off() {
     );
 }
 
-#[tokio::test(start_paused = true)]
 async fn one_reader_too_many_is_told_so_instead_of_waiting() {
     let dir = tempfile::tempdir().unwrap();
     let store = Sqlite::open(&dir.path().join("s.db"), Synchronous::Normal).unwrap();

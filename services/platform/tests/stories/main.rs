@@ -2,9 +2,16 @@
 
 mod broker;
 mod broker_file;
+mod broker_rabbit;
 mod committer;
 mod consumer;
+mod database;
 mod dial;
 mod exports;
 mod kit;
+mod proxy;
+mod rabbit_kit;
+mod rates;
 mod store;
+mod store_postgres;
+mod worlds;

@@ -1,11 +1,12 @@
-//! What a store promises, told on a file and in memory.
+//! What a store promises, told in memory, on a file and on PostgreSQL.
 
 use platform::params;
-use platform::store::{Claim, Migration, Sqlite, Store, StoreError, Synchronous, Value, migrate};
+use platform::store::{Change, Claim, Insert, Kind, Migration, Sqlite, Store, StoreError};
+use platform::store::{Synchronous, Value, migrate};
 use std::path::Path;
 use std::time::Duration;
 
-const THINGS: Migration = Migration {
+pub const THINGS: Migration = Migration {
     name: "things-0001",
     sql: "create table things (
               id text primary key, name text, n bigint not null check (n >= 0),
@@ -20,12 +21,53 @@ async fn in_file(dir: &Path) -> Sqlite {
     with_things(Sqlite::open(&dir.join("store.db"), Synchronous::Normal).unwrap()).await
 }
 
-async fn with_things(store: Sqlite) -> Sqlite {
+async fn with_things<S: Store>(store: S) -> S {
     migrate(&store, &[THINGS]).await.unwrap();
     store
 }
 
-async fn put(store: &dyn Store, id: &str, n: i64) {
+/// Tells each story on all engines.
+macro_rules! on_all_engines {
+    ($($story:ident)*) => {
+        mod on_a_store_in_memory { $(
+            #[tokio::test]
+            async fn $story() { super::$story(&super::in_memory().await).await; }
+        )* }
+        mod on_a_store_in_a_file { $(
+            #[tokio::test]
+            async fn $story() {
+                let dir = tempfile::tempdir().unwrap();
+                super::$story(&super::in_file(dir.path()).await).await;
+            }
+        )* }
+        mod on_a_store_in_postgres { $(
+            #[tokio::test]
+            async fn $story() {
+                crate::database::with(stringify!($story), async |store, _| {
+                    super::$story(&super::with_things(store).await).await;
+                })
+                .await;
+            }
+        )* }
+    };
+}
+
+on_all_engines! {
+    parameters_go_where_their_number_says_wherever_they_stand
+    a_parameter_that_is_not_given_is_an_error_and_never_null
+    values_come_back_as_they_went_in
+    sums_and_counts_are_whole_numbers
+    a_transaction_that_is_dropped_leaves_nothing
+    who_came_to_read_cannot_write
+    a_fence_in_the_schema_holds_and_says_so
+    after_an_error_nothing_of_the_transaction_can_be_kept
+    a_guard_in_the_statement_tells_for_each_row_whether_it_held
+    many_rows_are_inserted_at_once_and_those_already_there_are_told_apart
+    many_rows_are_changed_at_once_by_their_keys
+    a_row_is_claimed_once_until_its_lease_ends
+}
+
+pub async fn put(store: &dyn Store, id: &str, n: i64) {
     let tx = store.begin().await.unwrap();
     let sql = "insert into things (id, n, at_us) values ($1, $2, $2)";
     tx.execute(sql, params![id, n]).await.unwrap();
@@ -33,7 +75,7 @@ async fn put(store: &dyn Store, id: &str, n: i64) {
 }
 
 /// All things, `id` and `n`.
-async fn things(store: &dyn Store) -> Vec<(String, i64)> {
+pub async fn things(store: &dyn Store) -> Vec<(String, i64)> {
     let tx = store.snapshot().await.unwrap();
     let rows = tx.query("select id, n from things order by id", &[]);
     let rows = rows.await.unwrap();
@@ -42,14 +84,12 @@ async fn things(store: &dyn Store) -> Vec<(String, i64)> {
         .collect()
 }
 
-fn thing(id: &str, n: i64) -> (String, i64) {
+pub fn thing(id: &str, n: i64) -> (String, i64) {
     (id.to_owned(), n)
 }
 
-#[tokio::test]
-async fn parameters_go_where_their_number_says_wherever_they_stand() {
-    let store = in_memory().await;
-    put(&store, "a", 1).await;
+async fn parameters_go_where_their_number_says_wherever_they_stand(store: &dyn Store) {
+    put(store, "a", 1).await;
     let tx = store.begin().await.unwrap();
     let sql = "update things set n = $3 + $3, name = $2 where id = $1 returning name, n, id";
     let rows = tx.query(sql, params!["a", "named", 21_i64]).await.unwrap();
@@ -64,11 +104,9 @@ async fn parameters_go_where_their_number_says_wherever_they_stand() {
     assert_eq!(rows[0].0, [3, 1, 2, 1].map(Value::Int));
 }
 
-#[tokio::test]
-async fn a_parameter_that_is_not_given_is_an_error_and_never_null() {
-    let store = in_memory().await;
-    let tx = store.begin().await.unwrap();
+async fn a_parameter_that_is_not_given_is_an_error_and_never_null(store: &dyn Store) {
     for sql in ["select $1, $3", "select $0", "select ?1", "select :name"] {
+        let tx = store.begin().await.unwrap();
         let found = tx.query(sql, params![1_i64, 2_i64]).await;
         assert!(
             matches!(found, Err(StoreError::Statement(_))),
@@ -77,9 +115,7 @@ async fn a_parameter_that_is_not_given_is_an_error_and_never_null() {
     }
 }
 
-#[tokio::test]
-async fn values_come_back_as_they_went_in() {
-    let store = in_memory().await;
+async fn values_come_back_as_they_went_in(store: &dyn Store) {
     let tx = store.begin().await.unwrap();
     let text = "Ünïcödé 🛒, 'quotes' and \"more\"; -- $1";
     let given = params![text, i64::MIN, i64::MAX, None::<i64>, ""];
@@ -95,18 +131,14 @@ async fn values_come_back_as_they_went_in() {
     assert!(row.get::<i64>(5).is_err(), "there is no such column");
 }
 
-#[tokio::test]
-async fn a_transaction_that_is_dropped_leaves_nothing() {
-    let dir = tempfile::tempdir().unwrap();
-    for store in [in_memory().await, in_file(dir.path()).await] {
-        put(&store, "kept", 1).await;
-        let tx = store.begin().await.unwrap();
-        let sql = "insert into things (id, n, at_us) values ('dropped', 1, 1)";
-        tx.execute(sql, &[]).await.unwrap();
-        tx.execute("update things set n = 9", &[]).await.unwrap();
-        drop(tx);
-        assert_eq!(things(&store).await, [thing("kept", 1)]);
-    }
+async fn a_transaction_that_is_dropped_leaves_nothing(store: &dyn Store) {
+    put(store, "kept", 1).await;
+    let tx = store.begin().await.unwrap();
+    let sql = "insert into things (id, n, at_us) values ('dropped', 1, 1)";
+    tx.execute(sql, &[]).await.unwrap();
+    tx.execute("update things set n = 9", &[]).await.unwrap();
+    drop(tx);
+    assert_eq!(things(store).await, [thing("kept", 1)]);
 }
 
 #[tokio::test]
@@ -140,21 +172,17 @@ async fn a_snapshot_stays_as_it_is_while_the_writer_goes_on() {
     assert_eq!(things(&store).await, [thing("a", 2), thing("b", 3)]);
 }
 
-#[tokio::test]
-async fn who_came_to_read_cannot_write() {
-    let dir = tempfile::tempdir().unwrap();
-    for store in [in_memory().await, in_file(dir.path()).await] {
-        put(&store, "a", 1).await;
-        let sql = "update things set n = 2";
-        let snapshot = store.snapshot().await.unwrap();
-        assert!(snapshot.execute(sql, &[]).await.is_err());
-        drop(snapshot);
-        let look = store.read().await.unwrap();
-        assert!(look.query(sql, &[]).await.is_err());
-        look.commit().await.unwrap();
-        put(&store, "b", 2).await;
-        assert_eq!(things(&store).await, [thing("a", 1), thing("b", 2)]);
-    }
+async fn who_came_to_read_cannot_write(store: &dyn Store) {
+    put(store, "a", 1).await;
+    let sql = "update things set n = 2";
+    let snapshot = store.snapshot().await.unwrap();
+    assert!(snapshot.execute(sql, &[]).await.is_err());
+    drop(snapshot);
+    let look = store.read().await.unwrap();
+    assert!(look.query(sql, &[]).await.is_err());
+    look.commit().await.unwrap();
+    put(store, "b", 2).await;
+    assert_eq!(things(store).await, [thing("a", 1), thing("b", 2)]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -177,10 +205,8 @@ async fn writers_take_turns_in_the_order_of_their_arrival() {
     assert_eq!(things(&store).await, [thing("a", 0b10_1010_1010)]);
 }
 
-#[tokio::test]
-async fn a_fence_in_the_schema_holds_and_says_so() {
-    let store = in_memory().await;
-    put(&store, "a", 5).await;
+async fn a_fence_in_the_schema_holds_and_says_so(store: &dyn Store) {
+    put(store, "a", 5).await;
     let refused = [
         "update things set n = n - 6 where id = 'a'",
         "insert into things (id, n, at_us) values ('a', 1, 1)",
@@ -198,13 +224,11 @@ async fn a_fence_in_the_schema_holds_and_says_so() {
     let wrong = tx.execute("update nothing set n = 1", &[]).await;
     assert!(matches!(wrong, Err(StoreError::Statement(_))), "{wrong:?}");
     drop(tx);
-    assert_eq!(things(&store).await, [thing("a", 5)]);
+    assert_eq!(things(store).await, [thing("a", 5)]);
 }
 
-#[tokio::test]
-async fn a_guard_in_the_statement_tells_for_each_row_whether_it_held() {
-    let store = in_memory().await;
-    put(&store, "a", 5).await;
+async fn a_guard_in_the_statement_tells_for_each_row_whether_it_held(store: &dyn Store) {
+    put(store, "a", 5).await;
     let tx = store.begin().await.unwrap();
     let guarded = "update things set n = n - $2 where id = $1 and n >= $2";
     let rows = [
@@ -216,7 +240,7 @@ async fn a_guard_in_the_statement_tells_for_each_row_whether_it_held() {
     let changed = tx.execute_many(guarded, &rows).await.unwrap();
     assert_eq!(changed, [1, 0, 0, 1]);
     tx.commit().await.unwrap();
-    assert_eq!(things(&store).await, [thing("a", 0)]);
+    assert_eq!(things(store).await, [thing("a", 0)]);
 }
 
 /// The ids of up to `n` things that were put before `before_us`, claimed at `now_us` for 100 µs.
@@ -237,17 +261,108 @@ async fn claim(store: &dyn Store, before_us: i64, n: i64, now_us: i64) -> Vec<St
     ids
 }
 
-#[tokio::test]
-async fn a_row_is_claimed_once_until_its_lease_ends() {
-    let dir = tempfile::tempdir().unwrap();
-    for store in [in_memory().await, in_file(dir.path()).await] {
-        for (id, n) in [("a", 4), ("b", 3), ("c", 2), ("d", 9)] {
-            put(&store, id, n).await;
-        }
-        assert_eq!(claim(&store, 9, 2, 1_000).await, ["b", "c"], "the oldest");
-        assert_eq!(claim(&store, 9, 2, 1_000).await, ["a"], "what is left");
-        assert!(claim(&store, 9, 9, 1_099).await.is_empty(), "all leased");
-        assert_eq!(claim(&store, 10, 9, 1_099).await, ["d"], "due now");
-        assert_eq!(claim(&store, 9, 9, 1_100).await, ["a", "b", "c"]);
+async fn a_row_is_claimed_once_until_its_lease_ends(store: &dyn Store) {
+    for (id, n) in [("a", 4), ("b", 3), ("c", 2), ("d", 9)] {
+        put(store, id, n).await;
     }
+    assert_eq!(claim(store, 9, 2, 1_000).await, ["b", "c"], "the oldest");
+    assert_eq!(claim(store, 9, 2, 1_000).await, ["a"], "what is left");
+    assert!(claim(store, 9, 9, 1_099).await.is_empty(), "all leased");
+    assert_eq!(claim(store, 10, 9, 1_099).await, ["d"], "due now");
+    assert_eq!(claim(store, 9, 9, 1_100).await, ["a", "b", "c"]);
+}
+
+async fn sums_and_counts_are_whole_numbers(store: &dyn Store) {
+    for (id, n) in [("a", 70_000), ("b", 30_000), ("c", 123_456_789_012)] {
+        put(store, id, n).await;
+    }
+    let tx = store.read().await.unwrap();
+    let sql = "select count(*), sum(n), min(n), max(id), sum(n - n), sum(-n), 1 from things";
+    let rows = tx.query(sql, &[]).await.unwrap();
+    let (sum, less) = (123_456_889_012, -123_456_889_012);
+    let [sum, less] = [sum, less].map(Value::Int);
+    let (three, least) = (Value::Int(3), Value::Int(30_000));
+    let expected = [
+        three,
+        sum,
+        least,
+        Value::Text("c".to_owned()),
+        Value::Int(0),
+        less,
+        Value::Int(1),
+    ];
+    assert_eq!(rows[0].0, expected);
+}
+
+async fn after_an_error_nothing_of_the_transaction_can_be_kept(store: &dyn Store) {
+    put(store, "a", 1).await;
+    let tx = store.begin().await.unwrap();
+    tx.execute("update things set n = 2", &[]).await.unwrap();
+    let refused = tx.execute("update things set n = -1", &[]).await;
+    assert!(matches!(refused, Err(StoreError::Constraint(_))));
+    assert!(tx.commit().await.is_err());
+    assert_eq!(things(store).await, [thing("a", 1)]);
+    put(store, "b", 2).await;
+}
+
+const ANY_THING: Insert = Insert {
+    table: "things",
+    columns: &[
+        ("id", Kind::Text),
+        ("name", Kind::Text),
+        ("n", Kind::Int),
+        ("at_us", Kind::Int),
+    ],
+    key: None,
+};
+
+const NEW_THING: Insert = Insert {
+    key: Some("id"),
+    ..ANY_THING
+};
+
+async fn many_rows_are_inserted_at_once_and_those_already_there_are_told_apart(store: &dyn Store) {
+    let row =
+        |id: &'static str, name: Option<&'static str>, n: i64| params![id, name, n, n].to_vec();
+    put(store, "b", 1).await;
+    let tx = store.begin().await.unwrap();
+    let none = tx.insert_many(&NEW_THING, &[]).await.unwrap();
+    assert!(none.is_empty());
+    let rows = [
+        row("d", Some("named"), 2),
+        row("b", None, 3),
+        row("a", None, 4),
+        row("d", None, 5),
+    ];
+    let fresh = tx.insert_many(&NEW_THING, &rows).await.unwrap();
+    assert_eq!(fresh, [true, false, true, false]);
+    let rows = [row("f", None, 6), row("e", None, 7)];
+    assert_eq!(tx.insert_many(&ANY_THING, &rows).await.unwrap(), [true; 2]);
+    tx.commit().await.unwrap();
+    let there = [("a", 4), ("b", 1), ("d", 2), ("e", 7), ("f", 6)];
+    assert_eq!(things(store).await, there.map(|(id, n)| thing(id, n)));
+    let tx = store.begin().await.unwrap();
+    let again = tx.insert_many(&ANY_THING, &[row("f", None, 8)]).await;
+    assert!(matches!(again, Err(StoreError::Constraint(_))), "{again:?}");
+}
+
+async fn many_rows_are_changed_at_once_by_their_keys(store: &dyn Store) {
+    for (id, n) in [("a", 1), ("b", 2), ("c", 3)] {
+        put(store, id, n).await;
+    }
+    let change = Change {
+        table: "things",
+        set: "n = n * $1 + $2",
+        key: "id",
+    };
+    let keys = ["c", "nothing", "a"].map(str::to_owned);
+    let tx = store.begin().await.unwrap();
+    let changed = tx.update_many(&change, params![10_i64, 1_i64], &keys).await;
+    assert_eq!(changed.unwrap(), 2);
+    let none = tx.update_many(&change, params![0_i64, 0_i64], &[]).await;
+    assert_eq!(none.unwrap(), 0);
+    tx.lock_rows("things", &keys).await.unwrap();
+    tx.commit().await.unwrap();
+    let there = [thing("a", 11), thing("b", 2), thing("c", 31)];
+    assert_eq!(things(store).await, there);
 }

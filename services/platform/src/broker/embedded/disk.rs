@@ -3,7 +3,6 @@
 use super::super::Tapped;
 use super::queue::Exception;
 use crate::store::{Checkpointer, StoreError, Synchronous};
-use contract::Message;
 use rusqlite::{Connection, OptionalExtension, params};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -166,16 +165,14 @@ impl Disk {
         rows.and_then(Iterator::collect).map_err(engine)
     }
 
-    /// The message at exactly `seq`.
-    pub(super) fn message(&self, seq: i64) -> Result<Message> {
+    /// The body at exactly `seq`.
+    pub(super) fn body(&self, seq: i64) -> Result<String> {
         let tapped = self
             .read(seq, 1)?
             .into_iter()
             .find(|tapped| tapped.seq == seq);
-        let tapped = tapped
-            .ok_or_else(|| StoreError::Engine(format!("message {seq} is not in the file")))?;
-        Message::from_json(&tapped.json)
-            .map_err(|error| StoreError::Engine(format!("message {seq} in the file: {error}")))
+        let gone = || StoreError::Engine(format!("message {seq} is not in the file"));
+        tapped.map(|tapped| tapped.json).ok_or_else(gone)
     }
 }
 

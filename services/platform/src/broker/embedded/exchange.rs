@@ -2,7 +2,7 @@
 //!
 //! Nothing in here waits. The actor decides when a group is taken; a world decides when the actor runs.
 
-use super::super::{BrokerError, DeadLetter, Delivery, Result};
+use super::super::{BrokerError, DeadBody, DeadLetter, Delivery, Result};
 use super::disk::Disk;
 use super::queue::{Exception, Queue, Ready};
 use super::{Admin, Command, EmbeddedSettings, Until};
@@ -34,6 +34,8 @@ pub(super) struct Exchange {
     window: VecDeque<(i64, Arc<Message>)>,
     queues: BTreeMap<String, Queue>,
     waiters: BTreeMap<String, VecDeque<Waiter>>,
+    /// The ids of messages that were given up, as far as somebody has asked.
+    dead_ids: BTreeMap<i64, MessageId>,
     /// Changed exceptions that are not in the file yet.
     unwritten: Vec<(String, i64, Option<Exception>)>,
 }
@@ -68,6 +70,7 @@ impl Exchange {
             window: VecDeque::new(),
             queues,
             waiters: BTreeMap::new(),
+            dead_ids: BTreeMap::new(),
             unwritten: Vec::new(),
         })
     }
@@ -225,14 +228,23 @@ impl Exchange {
             .extend(aside.map(|(seq, exception)| (name, seq, Some(exception))));
     }
 
-    fn dead(&mut self, queue: &str) -> Result<Vec<(i64, Exception, Arc<Message>)>> {
+    /// The messages of `queue` that were given up, by id. Each body is read once for its id.
+    fn dead(&mut self, queue: &str) -> Result<Vec<(MessageId, i64, Exception)>> {
         let dead = self.queue(queue)?.dead();
         let dead: Vec<(i64, Exception)> = dead
             .map(|(seq, exception)| (seq, exception.clone()))
             .collect();
-        dead.into_iter()
-            .map(|(seq, exception)| Ok((seq, exception, self.message(seq).map_err(unavailable)?)))
-            .collect()
+        let mut by_id = Vec::with_capacity(dead.len());
+        for (seq, exception) in dead {
+            let id = match self.dead_ids.get(&seq) {
+                Some(id) => *id,
+                None => self.body(seq).map_err(unavailable)?.0,
+            };
+            self.dead_ids.insert(seq, id);
+            by_id.push((id, seq, exception));
+        }
+        by_id.sort_by_key(|(id, seq, _)| (*id, *seq));
+        Ok(by_id)
     }
 
     fn dead_letters(
@@ -241,31 +253,20 @@ impl Exchange {
         after: Option<MessageId>,
         n: usize,
     ) -> Result<Vec<DeadLetter>> {
-        let mut dead: Vec<DeadLetter> = self
-            .dead(queue)?
+        let dead = self.dead(queue)?;
+        let wanted = dead
             .into_iter()
-            .map(
-                |(
-                    _,
-                    Exception {
-                        attempts,
-                        reason,
-                        at_us,
-                        ..
-                    },
-                    message,
-                )| DeadLetter {
-                    message,
-                    attempts,
-                    reason,
-                    at_us,
-                },
-            )
-            .filter(|letter| after.is_none_or(|after| letter.message.id > after))
-            .collect();
-        dead.sort_by_key(|letter| letter.message.id);
-        dead.truncate(n);
-        Ok(dead)
+            .filter(|(id, ..)| after.is_none_or(|after| *id > after));
+        let letter = |(id, seq, exception): (MessageId, i64, Exception)| {
+            Ok(DeadLetter {
+                id,
+                body: self.body(seq).map_err(unavailable)?.1,
+                attempts: exception.attempts,
+                reason: exception.reason,
+                at_us: exception.at_us,
+            })
+        };
+        wanted.take(n).map(letter).collect()
     }
 
     /// Ends the death of a message; `then` says what becomes of it.
@@ -276,13 +277,11 @@ impl Exchange {
         changes: &mut Changes,
         then: impl FnOnce(Exception, i64) -> Option<Exception>,
     ) -> Result<bool> {
-        let Some((seq, exception, _)) = self
-            .dead(name)?
-            .into_iter()
-            .find(|(_, _, message)| message.id == id)
-        else {
+        let mut dead = self.dead(name)?.into_iter();
+        let Some((_, seq, exception)) = dead.find(|(of, ..)| *of == id) else {
             return Ok(false);
         };
+        self.dead_ids.remove(&seq);
         let exception = then(exception, self.clock.now_us());
         let queue = self.queue(name)?;
         queue.forget_dead(seq);
@@ -400,7 +399,13 @@ impl Exchange {
                         .push_front(waiter);
                     break;
                 }
-                let deliveries = self.deliveries(&taken);
+                let deliveries = self.deliveries(&name, waiter.subscription, &taken);
+                if deliveries.as_ref().is_ok_and(Vec::is_empty) {
+                    // All of it was given up unread; there may be more.
+                    let waiters = self.waiters.entry(name.clone()).or_default();
+                    waiters.push_front(waiter);
+                    continue;
+                }
                 if let Err(Ok(_)) = waiter.reply.send(deliveries.map_err(unavailable))
                     && let Ok(queue) = self.queue(&name)
                 {
@@ -410,34 +415,56 @@ impl Exchange {
         }
     }
 
-    fn deliveries(&self, taken: &[(u64, Ready)]) -> Result<Vec<Delivery>, StoreError> {
-        let one = |&(
-            tag,
-            Ready {
-                seq,
-                attempts,
-                redelivered,
-            },
-        ): &(u64, Ready)| {
-            Ok(Delivery {
-                tag,
-                message: self.message(seq)?,
-                redelivered,
-                attempts,
-            })
-        };
-        taken.iter().map(one).collect()
+    /// What was taken, as deliveries. What is no message of ours is given up, and the others pass.
+    fn deliveries(
+        &mut self,
+        name: &str,
+        subscription: u64,
+        taken: &[(u64, Ready)],
+    ) -> Result<Vec<Delivery>, StoreError> {
+        let mut deliveries = Vec::with_capacity(taken.len());
+        for &(tag, ready) in taken {
+            match self.message(ready.seq)? {
+                Ok(message) => deliveries.push(Delivery {
+                    tag,
+                    message,
+                    redelivered: ready.redelivered,
+                    attempts: ready.attempts,
+                }),
+                Err(reason) => {
+                    tracing::error!(reason, queue = name, "not a message, to the dead queue");
+                    let mut changes = Changes::default();
+                    let whose = (name.to_owned(), subscription, tag);
+                    self.put_aside(whose, Until::Dead, reason, &mut changes);
+                    // Written with the next group; until then the file says that it was not delivered.
+                    self.unwritten.extend(changes.exceptions);
+                }
+            }
+        }
+        Ok(deliveries)
     }
 
-    fn message(&self, seq: i64) -> Result<Arc<Message>, StoreError> {
-        let in_window = self.window.front().and_then(|(first, _)| {
-            let index = usize::try_from(seq - first).ok()?;
-            self.window.get(index)
-        });
-        match in_window {
-            Some((_, message)) => Ok(Arc::clone(message)),
-            None => self.disk.message(seq).map(Arc::new),
+    /// The message at `seq`, or why it is none.
+    fn message(&self, seq: i64) -> Result<Result<Arc<Message>, String>, StoreError> {
+        match self.in_window(seq) {
+            Some(message) => Ok(Ok(message)),
+            None => Ok(DeadBody::read(self.disk.body(seq)?.as_bytes())),
         }
+    }
+
+    /// Whatever is at `seq`.
+    fn body(&self, seq: i64) -> Result<(MessageId, DeadBody), StoreError> {
+        match self.in_window(seq) {
+            Some(message) => Ok((message.id, DeadBody::Message(message))),
+            None => Ok(DeadBody::of(self.disk.body(seq)?.as_bytes())),
+        }
+    }
+
+    fn in_window(&self, seq: i64) -> Option<Arc<Message>> {
+        let (first, _) = self.window.front()?;
+        let index = usize::try_from(seq - first).ok()?;
+        let (_, message) = self.window.get(index)?;
+        Some(Arc::clone(message))
     }
 }
 

@@ -230,7 +230,8 @@ impl Queue {
         Depth {
             ready: self.returned.len() + new - self.done.range(self.next..).count(),
             unacked: self.out.len(),
-            retrying: self.exceptions.len() - dead,
+            // Not all exceptions: one that is due and out again is unacked, and nothing else.
+            retrying: self.waiting.len(),
             dead,
         }
     }

@@ -1,29 +1,32 @@
-//! A world: services in one process without ports, with paused time, one seed, and crashes where we want them.
+//! A world: services in one process without ports, with crashes where we want them, on one of two grounds.
 //!
-//! The routers, reactions, statements, relay and consumers in it are the real ones; only time, chance and the
-//! outside are replaced. Call it on a current-thread runtime with paused time.
+//! In memory, with paused time and one seed: the same seed gives the same world, byte for byte. Call it on a
+//! current-thread runtime with paused time. Or on real engines and the system's clock, when the story is run on them
+//! ([`crate::stage::play_on_engines`]). The routers, reactions, statements, relay and consumers are the real ones on
+//! both.
 
-use crate::broker::{Broker, Delivery, Embedded, EmbeddedSettings};
-use crate::fault::{Doom, FaultyBroker, FaultyStore, Side, Site};
+mod ground;
+mod place;
+mod tapping;
+
+pub(crate) use ground::Engined;
+
+use crate::broker::{Broker, Delivery};
+use crate::fault::{FaultyBroker, FaultyStore, Site};
 use crate::logs::{self, Format, LogSettings, Sink};
-use crate::store::{Sqlite, Store};
+use crate::store::Store;
 use crate::{Clock, Context, Parts, Running, Service, Settings};
-use async_trait::async_trait;
 use axum::Router;
 use axum::body::Body;
 use axum::http::{Request, Response};
-use contract::{Bug, Message};
-use rand::{RngExt, SeedableRng, seq::SliceRandom};
-use rand_chacha::ChaCha8Rng;
+use contract::Bug;
+use ground::{Ground, Left};
+use place::Place;
 use std::collections::BTreeMap;
 use std::ops::Range;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tower::ServiceExt;
-
-/// A world begins at this time: 2026-01-01T00:00:00Z.
-const EPOCH_US: i64 = 1_767_225_600_000_000;
 
 /// What goes wrong in a world, by service. Nothing by default.
 #[derive(Debug, Clone, Default)]
@@ -54,16 +57,18 @@ pub type Spoil = fn(&Delivery) -> Option<String>;
 /// Makes a service for each of its incarnations.
 pub type Make = Box<dyn Fn(&Context) -> Arc<dyn Service> + Send + Sync>;
 
-/// Services, a broker and stores that live in memory, in virtual time. Cheap to clone.
+/// Services, a broker and stores, in memory and virtual time, or on real engines. Cheap to clone.
 #[derive(Clone)]
 pub struct World(Arc<Inner>);
 
 struct Inner {
     seed: u64,
     clock: Clock,
+    began_us: i64,
     settings: Settings,
     planted: Option<Bug>,
-    broker: Embedded,
+    ground: Ground,
+    broker: Arc<dyn Broker>,
     nodes: Mutex<BTreeMap<&'static str, Arc<Node>>>,
     log: Arc<Mutex<String>>,
 }
@@ -100,40 +105,28 @@ impl World {
         settings: Settings,
         planted: Option<Bug>,
     ) -> Self {
-        let clock = Clock::Virtual {
-            start: tokio::time::Instant::now(),
-            epoch_us: EPOCH_US,
-        };
-        let broker = Embedded::in_memory(&EmbeddedSettings::new(queues), clock)
-            .expect("SQLite opens in memory");
-        Self(Arc::new(Inner {
+        let (ground, clock) = Ground::here(queues);
+        let world = Self(Arc::new(Inner {
             seed,
             clock,
-            settings,
+            began_us: clock.now_us(),
+            settings: ground.adapt(settings),
             planted,
-            broker,
+            broker: ground.broker(),
+            ground,
             nodes: Mutex::default(),
             log: Arc::default(),
-        }))
+        }));
+        Ground::note(&world);
+        world
     }
 
     /// Adds a service and starts it.
     pub async fn add(&self, name: &'static str, mischief: Mischief, make: Make) -> Context {
-        let place = Arc::new(Place {
-            world: Arc::downgrade(&self.0),
-            service: name,
-            mischief,
-            chance: Mutex::new(ChaCha8Rng::seed_from_u64(self.0.seed ^ hash(name))),
-            passed: Mutex::default(),
-            calls: Mutex::default(),
-            healed: AtomicBool::new(false),
-            struck: AtomicU64::new(0),
-        });
-        let store = Arc::new(Sqlite::in_memory().expect("SQLite opens in memory"));
         let node = Node {
             make,
-            store,
-            place,
+            store: self.0.ground.store(name).await,
+            place: Arc::new(Place::new(self, name, mischief)),
             state: Mutex::default(),
         };
         lock(&self.0.nodes).insert(name, Arc::new(node));
@@ -157,7 +150,7 @@ impl World {
         let ctx = Context::new(Parts {
             service: name,
             store: Arc::new(FaultyStore::new(Arc::clone(&node.store), Arc::clone(&site))),
-            broker: Arc::new(FaultyBroker::new(Arc::new(self.0.broker.clone()), site)),
+            broker: Arc::new(FaultyBroker::new(Arc::clone(&self.0.broker), site)),
             clock: self.0.clock,
             seed: self.0.seed ^ hash(name) ^ incarnation,
             dispatch: logs::dispatch(name, &log, self.0.clock).expect("a filter that parses"),
@@ -228,25 +221,48 @@ impl World {
 
     /// The broker, without the faults.
     pub fn broker(&self) -> &dyn Broker {
-        &self.0.broker
+        &*self.0.broker
     }
 
     /// How often the service has passed a port call.
     pub fn passed(&self, name: &'static str) -> u64 {
-        *lock(&self.node(name).place.passed)
+        self.node(name).place.passed()
     }
 
     /// How often mischief was done so far, in all services.
     pub fn struck(&self) -> u64 {
-        let struck = |node: &Arc<Node>| node.place.struck.load(Ordering::Relaxed);
+        let struck = |node: &Arc<Node>| node.place.struck();
         lock(&self.0.nodes).values().map(struck).sum()
     }
 
     /// Ends all mischief: nothing goes wrong any more.
     pub fn heal(&self) {
         for node in lock(&self.0.nodes).values() {
-            node.place.healed.store(true, Ordering::Relaxed);
+            node.place.heal();
         }
+    }
+
+    /// Whether this world stands on real engines, where everything takes time.
+    pub fn is_real(&self) -> bool {
+        matches!(self.0.ground, Ground::Engines(_))
+    }
+
+    /// How long to wait between two looks at whether anything still moves.
+    pub fn patience(&self) -> Duration {
+        if self.is_real() {
+            Duration::from_millis(100)
+        } else {
+            Duration::from_millis(500)
+        }
+    }
+
+    /// Kills every service and removes what the world has on engines. Nobody can be asked any more.
+    async fn end(&self) -> Result<(), Left> {
+        let nodes: Vec<&'static str> = lock(&self.0.nodes).keys().copied().collect();
+        for name in nodes {
+            self.crash(name).await;
+        }
+        self.0.ground.clear().await
     }
 
     /// Now in this world, microseconds since 1970.
@@ -265,148 +281,6 @@ impl World {
                 .get(name)
                 .expect("the service was added to the world"),
         )
-    }
-}
-
-/// Where one service meets its ports.
-struct Place {
-    world: std::sync::Weak<Inner>,
-    service: &'static str,
-    mischief: Mischief,
-    chance: Mutex<ChaCha8Rng>,
-    passed: Mutex<u64>,
-    calls: Mutex<BTreeMap<&'static str, u64>>,
-    healed: AtomicBool,
-    struck: AtomicU64,
-}
-
-impl Place {
-    fn is_healed(&self) -> bool {
-        self.healed.load(Ordering::Relaxed)
-    }
-
-    fn strike(&self) {
-        self.struck.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// Whether this passage is the one at which the service is to crash.
-    fn is_last(&self, call: &'static str, side: Side) -> bool {
-        let passed = {
-            let mut passed = lock(&self.passed);
-            *passed += 1;
-            *passed
-        };
-        let mut is_due = self.mischief.crash_at == Some(passed);
-        if side == Side::Before {
-            let mut calls = lock(&self.calls);
-            let count = calls.entry(call).or_default();
-            *count += 1;
-            is_due |= self.mischief.crash_before == Some((call, *count));
-        }
-        is_due && !self.is_healed()
-    }
-
-    /// Whether a time since the beginning of the world is now.
-    fn is_now(&self, time: Option<&Range<Duration>>) -> bool {
-        let now_us = self
-            .world
-            .upgrade()
-            .map_or(0, |world| world.clock.now_us() - EPOCH_US);
-        let now = Duration::from_micros(u64::try_from(now_us).unwrap_or(0));
-        let is_now = !self.is_healed() && time.is_some_and(|time| time.contains(&now));
-        if is_now {
-            self.strike();
-        }
-        is_now
-    }
-
-    fn millis(&self, below: u64) -> Duration {
-        Duration::from_millis(lock(&self.chance).random_range(0..below))
-    }
-
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "who restarts a service cannot be one of its tasks"
-    )]
-    fn crash_and_restart(&self) {
-        let Some(world) = self.world.upgrade().map(World) else {
-            return;
-        };
-        let (service, pause) = (self.service, self.millis(500));
-        tokio::spawn(async move {
-            world.crash(service).await;
-            tokio::time::sleep(pause).await;
-            world.start(service).await;
-        });
-    }
-}
-
-#[async_trait]
-impl Site for Place {
-    async fn pass(&self, call: &'static str, side: Side) {
-        if self.mischief.dawdle && !self.is_healed() {
-            let pause = self.millis(4);
-            tokio::time::sleep(pause).await;
-        }
-        if self.is_last(call, side) {
-            self.strike();
-            self.crash_and_restart();
-            std::future::pending::<()>().await;
-        }
-    }
-
-    fn doom(&self) -> Option<Doom> {
-        self.is_now(self.mischief.outage.as_ref())
-            .then_some(Doom::Begin)
-    }
-
-    fn refuses(&self) -> bool {
-        self.is_now(self.mischief.refuses.as_ref())
-    }
-
-    fn publishes(&self, batch: &[Message]) -> Vec<(Duration, Vec<Message>)> {
-        let Mischief {
-            duplicate, delay, ..
-        } = &self.mischief;
-        if (duplicate.is_empty() && delay.is_empty()) || self.is_healed() {
-            return vec![(Duration::ZERO, batch.to_vec())];
-        }
-        let mut parts = Vec::new();
-        for message in batch {
-            let late = delay.contains(&message.kind.as_str());
-            let pause = if late {
-                self.strike();
-                self.millis(3_000)
-            } else {
-                Duration::ZERO
-            };
-            parts.push((pause, vec![message.clone()]));
-            let times = duplicate
-                .iter()
-                .find(|(kind, _)| *kind == message.kind)
-                .map_or(0, |(_, times)| *times);
-            (0..times).for_each(|_| self.strike());
-            parts.extend((0..times).map(|_| (self.millis(1_000), vec![message.clone()])));
-        }
-        if !delay.is_empty() {
-            parts.shuffle(&mut *lock(&self.chance));
-        }
-        parts
-    }
-
-    fn deliver(&self, batch: &mut Vec<Delivery>) {
-        if self.is_healed() {
-            return;
-        }
-        if self.mischief.shuffle {
-            batch.shuffle(&mut *lock(&self.chance));
-        }
-        for delivery in batch {
-            if let Some(data) = self.mischief.spoil.and_then(|spoil| spoil(delivery)) {
-                self.strike();
-                Arc::make_mut(&mut delivery.message).data = data;
-            }
-        }
     }
 }
 

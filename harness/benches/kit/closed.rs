@@ -1,0 +1,93 @@
+//! A closed model: so many clients place an order, wait until it is settled, and place the next.
+
+use contract::http::{CreateProduct, Product};
+use contract::{Line, Quantity};
+use harness::client::{Call, Client};
+use harness::history::Outcome;
+use harness::load::ask::place;
+use harness::target::Clients;
+use std::cell::Cell;
+use std::rc::Rc;
+use std::time::Instant;
+
+/// Orders on their way at a time.
+pub(crate) const IN_FLIGHT: usize = 256;
+const PRODUCTS: i64 = 100;
+
+/// Where orders are placed, and where products are created.
+pub(crate) struct Doors {
+    pub(crate) orders: Clients,
+    pub(crate) products: Clients,
+}
+
+/// Settles `total` orders with a fixed number in flight; returns sagas a second.
+pub(crate) async fn closed(doors: &Doors, total: u64, name: &str) -> f64 {
+    let mut ids = Vec::new();
+    for n in 0..PRODUCTS {
+        ids.push(create(doors.products.first(), name, n).await.id);
+    }
+    let next = Rc::new(Cell::new(0));
+    let began = Instant::now();
+    let clients: Vec<_> = (0..IN_FLIGHT)
+        .map(|_| {
+            let (orders, next, ids, name) = (
+                doors.orders.clone(),
+                Rc::clone(&next),
+                ids.clone(),
+                name.replace(' ', "-"),
+            );
+            tokio::task::spawn_local(async move {
+                while next.get() < total {
+                    let n = next.get();
+                    next.set(n + 1);
+                    let line = |at: u64| Line {
+                        product_id: ids[usize::try_from(at).unwrap_or(0) % ids.len()],
+                        quantity: Quantity::try_from(1).expect("one is a quantity"),
+                    };
+                    let items = if n % 3 == 0 {
+                        vec![line(n), line(n + 1)]
+                    } else {
+                        vec![line(n)]
+                    };
+                    one(orders.next(), &format!("{name}-{n:09}"), &items).await;
+                }
+            })
+        })
+        .collect();
+    for client in clients {
+        client.await.expect("a client that does not panic");
+    }
+    total as f64 / began.elapsed().as_secs_f64()
+}
+
+async fn create(products: &Client, name: &str, n: i64) -> Product {
+    let new = CreateProduct {
+        name: format!("record {n}"),
+        price_cents: (1_000 + n).try_into().expect("a price"),
+        stock: 100_000_000,
+    };
+    let body = serde_json::to_vec(&new).expect("JSON").into();
+    let key = format!("{}-product-{n}", name.replace(' ', "-"));
+    let (_, body) = products
+        .send(Call::post("/api/v1/products", body, &key))
+        .await
+        .expect("a product");
+    serde_json::from_slice(&body).expect("a product")
+}
+
+/// One order from the request to its end.
+async fn one(orders: &Client, key: &str, items: &[Line]) {
+    let Outcome::Ok { order_id: id, .. } = place(orders, key, items).await else {
+        panic!("an order was not taken")
+    };
+    let path = format!("/api/v1/orders/{id}?wait=settled&timeoutMs=30000");
+    let (status, body) = orders.send(Call::get(&path)).await.expect("an answer");
+    let finished = body
+        .windows(20)
+        .any(|part| part == br#""status":"finished","#);
+    assert!(
+        status.is_success() && finished,
+        "{status}: {}",
+        String::from_utf8_lossy(&body)
+    );
+}

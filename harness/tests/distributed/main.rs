@@ -1,0 +1,6 @@
+//! Runs on PostgreSQL and RabbitMQ: many processes, judged by the same checks, and nothing of them left in the end.
+
+mod kit;
+mod runs;
+mod starts;
+mod targets;

@@ -1,0 +1,261 @@
+//! A transaction: what is asked at the same time goes out in one go.
+//!
+//! `begin` travels with the first statement and `rollback` with whatever the connection is used for next, so
+//! neither costs a round trip. The server answers in the order of asking: there is no half transaction.
+
+use super::bind::{self, Wire, wires};
+use super::error::commit_error;
+use super::link::{Failure, silence};
+use super::pool::Held;
+use crate::store::{Change, Insert, Param, Result, Row, StoreError, Tx};
+use async_trait::async_trait;
+use futures_util::future::join_all;
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+/// What a transaction is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Access {
+    /// To write. Each statement sees what was committed before it.
+    Write,
+    /// To have a quick look.
+    Read,
+    /// To see one state for as long as it takes.
+    Snapshot,
+    /// One statement, which is a transaction by itself.
+    Single,
+}
+
+impl Access {
+    const fn begin(self) -> Option<&'static str> {
+        match self {
+            Self::Write => Some("begin isolation level read committed read write"),
+            Self::Snapshot => Some("begin isolation level repeatable read read only"),
+            // Each statement would see what was committed before it all the same; two commands less.
+            Self::Read | Self::Single => None,
+        }
+    }
+}
+
+pub(super) struct PgTx {
+    held: Held,
+    access: Access,
+    is_open: bool,
+    has_failed: AtomicBool,
+    asked: AtomicUsize,
+    answered: AtomicUsize,
+}
+
+impl PgTx {
+    pub(super) fn begin(held: Held, access: Access) -> Self {
+        if let Some(begin) = access.begin() {
+            held.link().send(begin);
+        }
+        Self {
+            held,
+            access,
+            is_open: access.begin().is_some(),
+            has_failed: AtomicBool::new(false),
+            asked: AtomicUsize::new(0),
+            answered: AtomicUsize::new(0),
+        }
+    }
+
+    /// Keeps account of one question: after an error this transaction can only be dropped.
+    async fn ask<T, E: Into<StoreError>>(
+        &self,
+        asked: impl Future<Output = Result<T, E>>,
+    ) -> Result<T> {
+        if self.has_failed.load(Ordering::Relaxed) {
+            return Err(StoreError::Conflict(FAILED_BEFORE.to_owned()));
+        }
+        self.asked.fetch_add(1, Ordering::Relaxed);
+        let answer = asked.await;
+        self.answered.fetch_add(1, Ordering::Relaxed);
+        answer.map_err(|error| {
+            self.has_failed.store(true, Ordering::Relaxed);
+            error.into()
+        })
+    }
+
+    pub(super) async fn rows(&self, sql: &str, params: &[Wire<'_>]) -> Result<Vec<Row>> {
+        self.ask(self.held.link().query(sql, params)).await
+    }
+
+    async fn count(&self, sql: &str, params: &[Wire<'_>]) -> Result<u64> {
+        self.ask(self.held.link().execute(sql, params)).await
+    }
+}
+
+const FAILED_BEFORE: &str = "another statement of this transaction has failed";
+
+impl Drop for PgTx {
+    fn drop(&mut self) {
+        if self.is_open && self.held.link().is_open() {
+            self.held.link().send("rollback");
+        }
+    }
+}
+
+#[async_trait]
+impl Tx for PgTx {
+    async fn execute(&self, sql: &str, params: &[Param<'_>]) -> Result<u64> {
+        self.count(sql, &wires(params)).await
+    }
+
+    async fn execute_many(&self, sql: &str, rows: &[Vec<Param<'_>>]) -> Result<Vec<u64>> {
+        let all = rows.iter().map(|params| self.execute(sql, params));
+        let mut counts = Vec::with_capacity(rows.len());
+        let mut victim = None;
+        for answer in join_all(all).await {
+            match answer {
+                Ok(count) => counts.push(count),
+                // Those behind the one that failed only tell that something has.
+                Err(error @ StoreError::Conflict(_)) => victim = victim.or(Some(error)),
+                Err(error) => return Err(error),
+            }
+        }
+        victim.map_or(Ok(counts), Err)
+    }
+
+    async fn insert_many(&self, insert: &Insert, rows: &[Vec<Param<'_>>]) -> Result<Vec<bool>> {
+        if rows.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut sorted: Vec<&[Param<'_>]> = rows.iter().map(Vec::as_slice).collect();
+        let key = insert
+            .key
+            .and_then(|key| insert.columns.iter().position(|(name, _)| *name == key));
+        if let Some(key) = key {
+            // Two replicas that insert the same keys wait for each other on the first, not in a circle.
+            sorted.sort_by(|a, b| text(a, key).cmp(&text(b, key)));
+        }
+        let columns = insert.columns.iter().enumerate();
+        let params = columns
+            .map(|(index, (_, kind))| bind::column(&sorted, index, *kind))
+            .collect::<Result<Vec<_>>>()?;
+        let sql = insert_sql(insert);
+        let Some(key) = key else {
+            self.count(&sql, &params).await?;
+            return Ok(vec![true; rows.len()]);
+        };
+        let found = self.rows(&sql, &params).await?;
+        let mut fresh = found
+            .iter()
+            .map(|row| row.get(0))
+            .collect::<Result<BTreeSet<String>>>()?;
+        // A key that stands in two rows is new in the first of them.
+        let is_fresh = |row: &Vec<Param<'_>>| text(row, key).is_some_and(|key| fresh.remove(key));
+        Ok(rows.iter().map(is_fresh).collect())
+    }
+
+    async fn update_many(
+        &self,
+        change: &Change,
+        params: &[Param<'_>],
+        keys: &[String],
+    ) -> Result<u64> {
+        if keys.is_empty() {
+            return Ok(0);
+        }
+        let Change { table, set, key } = change;
+        let n = params.len() + 1;
+        let sql = format!("update {table} set {set} where {key} = any(${n})");
+        let mut keys: Vec<Option<&str>> = keys.iter().map(|key| Some(key.as_str())).collect();
+        keys.sort_unstable();
+        let mut params = wires(params);
+        params.push(Wire::Texts(keys));
+        self.count(&sql, &params).await
+    }
+
+    async fn query(&self, sql: &str, params: &[Param<'_>]) -> Result<Vec<Row>> {
+        self.rows(sql, &wires(params)).await
+    }
+
+    async fn lock_rows(&self, table: &str, ids: &[String]) -> Result<()> {
+        let sql =
+            format!("select id from {table} where id = any($1) order by id for no key update");
+        let ids = ids.iter().map(|id| Some(id.as_str())).collect();
+        self.count(&sql, &[Wire::Texts(ids)]).await?;
+        Ok(())
+    }
+
+    async fn lock_schema(&self) -> Result<()> {
+        self.count(
+            "select pg_advisory_xact_lock($1)",
+            &[Wire::Int(SCHEMA_LOCK)],
+        )
+        .await?;
+        let sql = "select datcollate from pg_database where datname = current_database()";
+        let found = self.rows(sql, &[]).await?;
+        let collation: String = found.first().map_or(Ok(String::new()), |row| row.get(0))?;
+        if !matches!(collation.as_str(), "C" | "POSIX" | "C.UTF-8" | "C.utf8") {
+            tracing::warn!(
+                collation,
+                "this database sorts text in its own way: lists are in that order; create it with LC_COLLATE 'C'"
+            );
+        }
+        Ok(())
+    }
+
+    async fn tune(&self, statement: &str) -> Result<()> {
+        self.count(statement, &[]).await.map(drop)
+    }
+
+    async fn commit(mut self: Box<Self>) -> Result<()> {
+        if self.access != Access::Write {
+            return Ok(());
+        }
+        if self.asked.load(Ordering::Relaxed) > self.answered.load(Ordering::Relaxed) {
+            // Nobody waited for some answer. Were it an error, the server would roll back and call it a success.
+            self.rows("select 1", &[]).await?;
+        }
+        if self.has_failed.load(Ordering::Relaxed) {
+            return Err(StoreError::Statement(FAILED_BEFORE.to_owned()));
+        }
+        let link = self.held.link();
+        if !link.is_open() {
+            return Err(StoreError::Engine(
+                "the connection was lost before the commit".to_owned(),
+            ));
+        }
+        let answer = link.command("commit");
+        self.is_open = false;
+        answer.await.map_err(|failure| match failure {
+            Failure::Told(error) => commit_error(&error),
+            Failure::Silence(after) => StoreError::Unknown(silence(after)),
+            other @ Failure::Parameters(_) => other.into(),
+        })
+    }
+}
+
+/// Whoever brings a schema up to date holds this; the number means nothing.
+const SCHEMA_LOCK: i64 = 0x6372_6173_6863;
+
+fn text<'a>(row: &'a [Param<'_>], column: usize) -> Option<&'a str> {
+    match row.get(column) {
+        Some(Param::Text(text)) => Some(text),
+        _ => None,
+    }
+}
+
+/// One statement, however many rows there are: each column is an array.
+fn insert_sql(insert: &Insert) -> String {
+    let Insert {
+        table,
+        columns,
+        key,
+    } = insert;
+    let names: Vec<&str> = columns.iter().map(|(name, _)| *name).collect();
+    let arrays: Vec<String> = (1..=columns.len()).map(|n| format!("${n}")).collect();
+    let mut sql = format!(
+        "insert into {table} ({}) select * from unnest({})",
+        names.join(", "),
+        arrays.join(", ")
+    );
+    if let Some(key) = key {
+        sql.push_str(" on conflict do nothing returning ");
+        sql.push_str(key);
+    }
+    sql
+}
