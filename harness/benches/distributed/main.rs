@@ -57,6 +57,12 @@ const USUAL: Shape = Shape {
     batch_max: None,
 };
 
+fn in_flight() -> usize {
+    let args: Vec<String> = std::env::args().collect();
+    let at = args.iter().position(|arg| arg == "--in-flight");
+    at.and_then(|at| args.get(at + 1)?.parse().ok()).unwrap_or(IN_FLIGHT)
+}
+
 fn main() {
     let args: Vec<String> = std::env::args().collect();
     let after = |flag: &str| {
@@ -149,10 +155,10 @@ async fn shop(engines: &Engines, shape: Shape, orders: u64, old: u64) -> f64 {
         orders: target.clients("orders").clone(),
         products: target.clients("products").clone(),
     };
-    closed(&doors, orders / 10, &format!("{} warm", shape.name)).await;
+    closed(&doors, orders / 10, &format!("{} warm", shape.name), in_flight()).await;
     let empty = measured(engines, &shop, &doors, (shape.name, orders)).await;
     if old > 0 {
-        closed(&doors, old, "filling").await;
+        closed(&doors, old, "filling", in_flight()).await;
         let full = measured(engines, &shop, &doors, ("the same, full", orders)).await;
         println!(
             "{:34} {:8.2}",
@@ -184,7 +190,7 @@ async fn measured(
     (name, orders): (&str, u64),
 ) -> f64 {
     let before = spent(engines, shop);
-    let rate = closed(doors, orders, name).await;
+    let rate = closed(doors, orders, name, in_flight()).await;
     let after = spent(engines, shop);
     let ms = |group: usize| {
         after[group].saturating_sub(before[group]).as_secs_f64() * 1e3 / orders as f64

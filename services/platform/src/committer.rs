@@ -2,6 +2,7 @@
 //!
 //! A step that fails fails alone: the group is rolled back and the others run again without it.
 
+use crate::gather::Gather;
 use crate::said::conclude;
 use crate::store::{StoreError, Tx};
 use crate::{BoxFuture, Context, Error, Origin, Result, Said, http::Problem, metrics, planted};
@@ -69,15 +70,18 @@ pub(crate) async fn run(ctx: Context) {
         .take();
     let mut waiting = waiting.expect("a context runs one committer");
     let mut group = Vec::new();
+    let mut gather = Gather::new(ctx.settings().gather);
     while waiting
         .recv_many(&mut group, ctx.settings().commit_group_max)
         .await
         > 0
     {
+        gather.begins(group.len());
         ctx.metrics()
             .commit_group
             .observe(metrics::size(group.len()));
         commit_group(&ctx, std::mem::take(&mut group)).await;
+        gather.more().await;
     }
 }
 

@@ -4,6 +4,7 @@
 //! batch that fails is rolled back and run again one message at a time, so that only the guilty message pays.
 
 use crate::broker::{Deliveries, Delivery};
+use crate::gather::Gather;
 use crate::committer::{CONFLICTS_MAX, GROUP_CONFLICTS_MAX};
 use crate::said::conclude;
 use crate::service::{Heard, Service};
@@ -20,6 +21,7 @@ use uuid::Uuid;
 pub(crate) async fn run(ctx: Context, service: Arc<dyn Service>) {
     let mut pause = PAUSE_MIN;
     let mut batches = 0;
+    let mut gather = Gather::new(ctx.settings().gather);
     loop {
         match ctx.broker().subscribe(ctx.service()).await {
             Ok(mut deliveries) => {
@@ -29,7 +31,7 @@ pub(crate) async fn run(ctx: Context, service: Arc<dyn Service>) {
                         return std::future::pending().await;
                     }
                     batches += 1;
-                    match consume_once(&ctx, &*service, &mut *deliveries).await {
+                    match consume_once(&ctx, &*service, &mut *deliveries, &mut gather).await {
                         Ok(()) => pause = PAUSE_MIN,
                         Err(error) => break error,
                     }
@@ -63,11 +65,14 @@ async fn consume_once(
     ctx: &Context,
     service: &dyn Service,
     deliveries: &mut dyn Deliveries,
+    gather: &mut Gather,
 ) -> Result<()> {
+    gather.more().await;
     let batch = deliveries.next(ctx.settings().batch_max).await?;
     let Some(last) = batch.iter().map(|delivery| delivery.tag).max() else {
         return Ok(());
     };
+    gather.begins(batch.len());
     if planted!(ctx, Bug::AckBeforeCommit) {
         deliveries.ack(last).await?;
     }

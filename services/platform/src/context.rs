@@ -40,6 +40,8 @@ pub struct Settings {
     pub commit_group_max: usize,
     /// Messages handled in one transaction.
     pub batch_max: usize,
+    /// Under load, how long messages and steps are gathered for one transaction; zero for not at all.
+    pub gather: Duration,
     /// Messages between commit and the broker's confirm; the rest is left to the sweeper.
     pub relay_max: usize,
     /// How often the sweeper looks for events that the relay missed.
@@ -66,6 +68,7 @@ impl Default for Settings {
             commits_max: 4_096,
             commit_group_max: 256,
             batch_max: 128,
+            gather: Duration::ZERO,
             relay_max: 10_000,
             sweep_every: Duration::from_millis(500),
             tries_max: 3,

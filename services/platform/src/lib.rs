@@ -14,6 +14,7 @@ pub mod dial;
 pub mod engines;
 mod error;
 pub mod fault;
+mod gather;
 pub mod http;
 pub mod idempotency;
 mod inbox;

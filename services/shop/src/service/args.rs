@@ -108,6 +108,9 @@ pub(super) struct ServiceArgs {
     /// Messages applied in one transaction, at most
     #[arg(long, value_name = "N", env = "SHOP_BATCH_MAX", default_value = "128")]
     pub(super) batch_max: String,
+    /// Under load, how long messages and requests are gathered for one transaction; 0ms for not at all
+    #[arg(long, value_name = "TIME", env = "SHOP_GATHER", default_value = "10ms")]
+    pub(super) gather: String,
     /// Messages that the broker hands over before it wants one acked
     #[arg(long, value_name = "N", env = "SHOP_PREFETCH", default_value = "256")]
     pub(super) prefetch: String,

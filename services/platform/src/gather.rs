@@ -1,0 +1,36 @@
+//! Many at once are cheaper than one at a time: who is busy waits a moment for more to do in one go.
+//!
+//! A transaction, and a publish, costs nearly the same for one message and for a hundred. Somebody with little
+//! to do never waits. Only when the last batch was one of many does the next begin no sooner than a moment after.
+
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// A batch of more than so many means that many more are on their way.
+const FEW: usize = 8;
+
+/// The pace of one loop that works in batches.
+pub(crate) struct Gather {
+    pause: Duration,
+    not_before: Option<Instant>,
+}
+
+impl Gather {
+    /// A loop that begins a batch no sooner than `pause` after a large one has begun.
+    pub(crate) const fn new(pause: Duration) -> Self {
+        let not_before = None;
+        Self { pause, not_before }
+    }
+
+    /// Waits until the next batch is worth its while.
+    pub(crate) async fn more(&mut self) {
+        if let Some(not_before) = self.not_before.take() {
+            tokio::time::sleep_until(not_before).await;
+        }
+    }
+
+    /// A batch of so many begins now.
+    pub(crate) fn begins(&mut self, size: usize) {
+        self.not_before = (size > FEW).then(|| Instant::now() + self.pause);
+    }
+}
