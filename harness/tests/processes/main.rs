@@ -203,6 +203,13 @@ async fn a_service_without_its_database_or_its_broker_is_not_ready_and_says_what
         );
         // Who watches an outage sees it.
         products.until_metric_is("crashcart_store_up", "0").await;
+        let body = json!({ "name": "a record", "priceCents": 100, "stock": 1 });
+        let answer = products.post("/api/v1/products", "outage", &body).await;
+        let (status, problem) = answer.expect("the service itself is there");
+        assert_eq!(
+            (status, &problem["type"]),
+            (503, &json!("/problems/outage"))
+        );
         database.mend();
         products.until_ready_is(200).await;
         products.until_metric_is("crashcart_store_up", "1").await;

@@ -278,7 +278,8 @@ impl Context {
     /// commit. `step` may run more than once, each time on a fresh transaction.
     ///
     /// # Errors
-    /// [`Error::Refused`]: nothing was changed, also when the queue is full. Everything else: unknown.
+    /// [`Error::Refused`]: nothing was changed, also when the queue is full. Nor was it when the store says
+    /// [`StoreError::Engine`](crate::store::StoreError::Engine). Everything else: unknown.
     pub async fn commit<I, T, S>(&self, origin: Origin, input: I, step: S) -> Result<T>
     where
         I: Send + Sync + 'static,

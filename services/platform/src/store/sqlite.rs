@@ -343,9 +343,22 @@ impl Tx for SqliteTx {
             let failed = "a statement of this transaction has failed";
             return Err(StoreError::Statement(failed.to_owned()));
         }
-        self.run("commit", |statement| statement.execute([]).map(|_| ()))?;
-        self.open = false;
-        Ok(())
+        let mut may_be_kept = false;
+        let committed = self.run("commit", |statement| {
+            let done = statement.execute([]).map(|_| ());
+            // It may be in the file already and only not be flushed: who opens the file next may find it.
+            let code = done.as_ref().err().map(rusqlite::Error::sqlite_error_code);
+            may_be_kept = code == Some(Some(ErrorCode::SystemIoFailure));
+            done
+        });
+        match committed {
+            Err(error) if may_be_kept => Err(StoreError::Unknown(error.to_string())),
+            Err(error) => Err(error),
+            Ok(()) => {
+                self.open = false;
+                Ok(())
+            }
+        }
     }
 }
 

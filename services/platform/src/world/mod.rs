@@ -12,7 +12,7 @@ mod tapping;
 pub(crate) use ground::Engined;
 
 use crate::broker::{Broker, Delivery};
-use crate::fault::{FaultyBroker, FaultyStore, Site};
+use crate::fault::{Doom, FaultyBroker, FaultyStore, Site};
 use crate::logs::{self, Format, LogSettings, Sink};
 use crate::store::Store;
 use crate::{Clock, Context, Parts, Running, Service, Settings};
@@ -233,6 +233,11 @@ impl World {
     pub fn struck(&self) -> u64 {
         let struck = |node: &Arc<Node>| node.place.struck();
         lock(&self.0.nodes).values().map(struck).sum()
+    }
+
+    /// From now on each transaction with which `name` would write fails in this way, until all is healed.
+    pub fn condemn(&self, name: &'static str, doom: Doom) {
+        self.node(name).place.condemn(doom);
     }
 
     /// Ends all mischief: nothing goes wrong any more.

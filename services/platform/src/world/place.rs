@@ -23,6 +23,7 @@ pub(super) struct Place {
     calls: Mutex<BTreeMap<&'static str, u64>>,
     healed: AtomicBool,
     struck: AtomicU64,
+    doomed: Mutex<Option<Doom>>,
 }
 
 impl Place {
@@ -36,6 +37,7 @@ impl Place {
             calls: Mutex::default(),
             healed: AtomicBool::new(false),
             struck: AtomicU64::new(0),
+            doomed: Mutex::default(),
         }
     }
 
@@ -49,8 +51,14 @@ impl Place {
         self.struck.load(Ordering::Relaxed)
     }
 
+    /// From now on each transaction that writes fails there.
+    pub(super) fn condemn(&self, doom: Doom) {
+        *lock(&self.doomed) = Some(doom);
+    }
+
     /// Nothing goes wrong here any more.
     pub(super) fn heal(&self) {
+        *lock(&self.doomed) = None;
         self.healed.store(true, Ordering::Relaxed);
     }
 
@@ -136,8 +144,8 @@ impl Site for Place {
     }
 
     fn doom(&self) -> Option<Doom> {
-        self.is_now(self.mischief.outage.as_ref())
-            .then_some(Doom::Begin)
+        let outage = self.is_now(self.mischief.outage.as_ref());
+        (*lock(&self.doomed)).or(outage.then_some(Doom::Begin))
     }
 
     fn refuses(&self) -> bool {
