@@ -78,6 +78,11 @@ fn the_shop_survives_each_fault_of_its_engines_and_loses_no_order() {
                   network-half-open@32s+1s,database-restart@37s";
     let summary = run(faults, (50, 100), runs.path());
     came_back(&summary, 9);
+    // What a server takes counts over its restarts.
+    for server in ["PostgreSQL", "RabbitMQ"] {
+        let ms = &summary["cpuMs"][server];
+        assert!(ms.as_u64() > Some(0), "{server}: {ms}");
+    }
 }
 
 #[test]
