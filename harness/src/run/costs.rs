@@ -1,15 +1,12 @@
 //! What a run costs: the processor time of every process that takes part, by group.
 
-use super::servers::{Servers, host_of};
+use super::servers::Servers;
 use crate::engines::{PrivatePostgres, PrivateRabbit};
 use crate::faults::Around;
 use crate::target::{Shop, cpu};
+use platform::Endpoint;
 use std::collections::BTreeMap;
 use std::time::Duration;
-
-/// How the URL of a server begins, and its usual port.
-const POSTGRES: (&str, u16) = ("postgres", 5432);
-const AMQP: (&str, u16) = ("amqp", 5672);
 
 /// Processor time so far, by group of processes.
 pub(super) type Spent = BTreeMap<&'static str, Duration>;
@@ -27,13 +24,10 @@ pub(super) fn spent(shop: &Shop, around: &Around, servers: Option<&Servers>) -> 
     ]);
     let postgres = around.postgres.as_ref().map(PrivatePostgres::cpu);
     let rabbit = around.rabbit.as_ref().map(PrivateRabbit::cpu);
-    let other = |url: fn(&Servers) -> &str, scheme| of_listener(url(servers?), scheme);
+    let other = |url: fn(&Servers) -> &str| of_listener(url(servers?));
     let groups = [
-        (
-            "PostgreSQL",
-            postgres.or_else(|| other(|of| &of.postgres, POSTGRES)),
-        ),
-        ("RabbitMQ", rabbit.or_else(|| other(|of| &of.amqp, AMQP))),
+        ("PostgreSQL", postgres.or_else(|| other(|of| &of.postgres))),
+        ("RabbitMQ", rabbit.or_else(|| other(|of| &of.amqp))),
     ];
     let seen = groups
         .into_iter()
@@ -43,11 +37,9 @@ pub(super) fn spent(shop: &Shop, around: &Around, servers: Option<&Servers>) -> 
 }
 
 /// What a server that runs on this machine has taken so far.
-fn of_listener(url: &str, (scheme, usual_port): (&str, u16)) -> Option<Duration> {
-    let (host, port) = host_of(url, scheme, usual_port)?;
-    let is_here = matches!(host.as_str(), "127.0.0.1" | "localhost" | "[::1]");
-    let pid = is_here.then(|| cpu::listener(port)).flatten()?;
-    Some(cpu::of_all_below(pid))
+fn of_listener(url: &str) -> Option<Duration> {
+    let endpoint = Endpoint::of(url).filter(Endpoint::is_here)?;
+    Some(cpu::of_all_below(cpu::listener(endpoint.port())?))
 }
 
 /// What came on top, milliseconds; only of groups that were seen both times.

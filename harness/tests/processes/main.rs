@@ -4,7 +4,7 @@ mod kit;
 mod line;
 
 use futures_util::future::{join, join_all};
-use kit::{Starting, authority, orders, tell};
+use kit::{Starting, endpoint, orders, tell};
 use line::Line;
 use serde_json::json;
 
@@ -188,8 +188,8 @@ async fn who_obeys_turns_its_dial_counts_what_it_did_and_ends_with_its_input() {
 async fn a_service_without_its_database_or_its_broker_is_not_ready_and_says_what_is_missing() {
     let name = "a_service_without_its_database_or_its_broker_is_not_ready_and_says_what_is_missing";
     tell(name, |place| async move {
-        let database = Line::to(authority(&place.engines.postgres));
-        let broker = Line::to(authority(&place.engines.amqp));
+        let database = Line::to(endpoint(&place.engines.postgres));
+        let broker = Line::to(endpoint(&place.engines.amqp));
         let postgres = place.postgres_at(database.address);
         let amqp = place.amqp_at(broker.address);
         let products = place.start("products", &["--postgres", &postgres, "--amqp", &amqp]);

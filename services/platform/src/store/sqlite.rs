@@ -5,6 +5,7 @@
 
 use super::checkpoint::Checkpointer;
 use super::{Change, Claim, Insert, Param, Result, Row, Store, StoreError, Tx, Value};
+use crate::lock::lock;
 use async_trait::async_trait;
 use rusqlite::{CachedStatement, Connection, ErrorCode, types::ValueRef};
 use std::collections::BTreeSet;
@@ -418,10 +419,6 @@ fn value(value: ValueRef<'_>) -> Value {
         ValueRef::Real(real) => Value::Text(real.to_string()),
         ValueRef::Blob(blob) => Value::Text(format!("{} bytes", blob.len())),
     }
-}
-
-fn lock<T>(mutex: &StdMutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[allow(

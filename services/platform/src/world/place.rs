@@ -1,8 +1,9 @@
 //! Where one service of a world meets its ports: what goes wrong there, and when.
 
-use super::{Mischief, World, hash, lock};
+use super::{Mischief, World, hash};
 use crate::broker::Delivery;
 use crate::fault::{Doom, Side, Site};
+use crate::lock::lock;
 use async_trait::async_trait;
 use contract::Message;
 use rand::{RngExt, SeedableRng, seq::SliceRandom};
