@@ -29,6 +29,21 @@ impl Client {
         self.later(by_us, self.first.action.clone(), self.first.outcome.clone())
     }
 
+    /// Sends it and goes; somebody else meets an outage, and there is no order under that key.
+    fn hangs_up(&self) -> Vec<Operation> {
+        let hung_up = Outcome::Unknown {
+            why: "hung up".to_owned(),
+        };
+        let refused = self.later(0, self.first.action.clone(), OUTAGE);
+        vec![
+            self.later(0, self.first.action.clone(), hung_up),
+            Operation {
+                key: refused.key.map(|key| key + "-refused"),
+                ..refused
+            },
+        ]
+    }
+
     fn read(&self, by_us: i64, status: OrderStatus, version: i64) -> Operation {
         let order_id = self.order_id;
         let seen = Outcome::Ok {
@@ -97,20 +112,7 @@ impl Recipe {
                 };
                 vec![client.later(0, body, Outcome::Refused { status: 400 })]
             }
-            Story::Abandoned => {
-                let hung_up = Outcome::Unknown {
-                    why: "hung up".to_owned(),
-                };
-                // Somebody else meets an outage: there is no order under that key.
-                let refused = client.later(0, first.action.clone(), OUTAGE);
-                vec![
-                    client.later(0, first.action, hung_up),
-                    Operation {
-                        key: refused.key.map(|key| key + "-refused"),
-                        ..refused
-                    },
-                ]
-            }
+            Story::Abandoned => client.hangs_up(),
             Story::Retry => vec![first, client.again(20_000)],
             // Asked once more in an outage, which says nothing of what was done before.
             Story::DoubleClick => vec![
