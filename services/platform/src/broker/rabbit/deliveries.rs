@@ -19,6 +19,10 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
+use tokio::time::Instant;
+
+/// How long messages that nobody hears wait for an ack together with others.
+const IGNORED_AT_MOST: Duration = Duration::from_millis(50);
 
 /// What this process holds of each queue.
 #[derive(Default)]
@@ -164,6 +168,7 @@ pub(super) async fn subscribe(
         channel,
         inbound,
         is_reading: false,
+        ignored_until: None,
     })
 }
 
@@ -175,6 +180,8 @@ pub(super) struct Subscription {
     inbound: Arc<Inbound>,
     /// Set while messages are between the server and the caller.
     is_reading: bool,
+    /// When what nobody hears is acked, if nothing else is before; none while there is nothing like that.
+    ignored_until: Option<Instant>,
 }
 
 impl Subscription {
@@ -196,6 +203,31 @@ impl Subscription {
         }
     }
 
+    /// Waits for messages; meanwhile lets go of what nobody hears, when that has waited for long enough.
+    async fn wait(&mut self, max: usize) -> Result<Arrived> {
+        loop {
+            let take = |cx: &mut Context<'_>| self.inbound.held().take(max, Some(cx));
+            let arriving = std::future::poll_fn(take);
+            let Some(until) = self.ignored_until else {
+                return arriving.await;
+            };
+            match tokio::time::timeout_at(until, arriving).await {
+                Ok(arrived) => return arrived,
+                Err(_) => self.settle(0)?,
+            }
+        }
+    }
+
+    /// Nothing of what came is heard. Each ack is written to the server's disk, so there is one for many.
+    fn let_go(&mut self) -> Result<()> {
+        if self.inbound.held().out.len() >= usize::from(self.rabbit.0.settings.prefetch) / 4 {
+            return self.settle(0);
+        }
+        let until = Instant::now() + IGNORED_AT_MOST;
+        self.ignored_until.get_or_insert(until);
+        Ok(())
+    }
+
     /// Moves a message to another queue: only there for sure, then gone from here.
     async fn put_aside(&self, tag: u64, outgoing: Outgoing) -> Result<()> {
         let publishing = &self.rabbit.0.publishing;
@@ -207,7 +239,8 @@ impl Subscription {
     }
 
     /// Done with everything up to `up_to`. A tag that was put aside is settled: the server knows it no more.
-    fn settle(&self, up_to: u64) -> Result<()> {
+    fn settle(&mut self, up_to: u64) -> Result<()> {
+        self.ignored_until = None;
         let last = self.inbound.held().settle(up_to);
         last.map_or(Ok(()), |last| self.done(last, true))
     }
@@ -279,8 +312,7 @@ impl Deliveries for Subscription {
         loop {
             let left = max - deliveries.len();
             let arrived = if deliveries.is_empty() {
-                let take = |cx: &mut Context<'_>| self.inbound.held().take(left, Some(cx));
-                std::future::poll_fn(take).await?
+                self.wait(left).await?
             } else {
                 // No more is sent than the prefetch, so this comes to an end.
                 match self.inbound.held().take(left, None) {
@@ -295,7 +327,7 @@ impl Deliveries for Subscription {
             }
             self.is_reading = false;
             if deliveries.is_empty() {
-                self.settle(0)?;
+                self.let_go()?;
             } else if is_all || deliveries.len() >= max {
                 return Ok(deliveries);
             }
