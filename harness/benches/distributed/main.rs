@@ -60,7 +60,8 @@ const USUAL: Shape = Shape {
 fn in_flight() -> usize {
     let args: Vec<String> = std::env::args().collect();
     let at = args.iter().position(|arg| arg == "--in-flight");
-    at.and_then(|at| args.get(at + 1)?.parse().ok()).unwrap_or(IN_FLIGHT)
+    at.and_then(|at| args.get(at + 1)?.parse().ok())
+        .unwrap_or(IN_FLIGHT)
 }
 
 fn main() {
@@ -155,7 +156,13 @@ async fn shop(engines: &Engines, shape: Shape, orders: u64, old: u64) -> f64 {
         orders: target.clients("orders").clone(),
         products: target.clients("products").clone(),
     };
-    closed(&doors, orders / 10, &format!("{} warm", shape.name), in_flight()).await;
+    closed(
+        &doors,
+        orders / 10,
+        &format!("{} warm", shape.name),
+        in_flight(),
+    )
+    .await;
     let empty = measured(engines, &shop, &doors, (shape.name, orders)).await;
     if old > 0 {
         closed(&doors, old, "filling", in_flight()).await;

@@ -4,8 +4,8 @@
 //! batch that fails is rolled back and run again one message at a time, so that only the guilty message pays.
 
 use crate::broker::{Deliveries, Delivery};
-use crate::gather::Gather;
 use crate::committer::{CONFLICTS_MAX, GROUP_CONFLICTS_MAX};
+use crate::gather::Gather;
 use crate::said::conclude;
 use crate::service::{Heard, Service};
 use crate::store::Tx;
