@@ -1,8 +1,8 @@
 //! What only RabbitMQ can do to a shop, and what the shop makes of it.
 
-use crate::kit::{message, messages, number};
+use crate::kit::{message, messages, number, until_ok};
 use crate::proxy::Proxy;
-use crate::rabbit_kit::{Shop, TAP, shop, until_ok};
+use crate::rabbit_kit::{Shop, TAP, shop};
 use contract::{EventType, Message};
 use lapin::options::{BasicPublishOptions, ConfirmSelectOptions, QueueDeclareOptions};
 use lapin::types::FieldTable;

@@ -2,9 +2,8 @@
 
 use contract::EventType;
 use platform::broker::rabbit::admin;
-use platform::broker::{BrokerError, Queue, RabbitSettings};
+use platform::broker::{Queue, RabbitSettings};
 use platform::engines::Engines;
-use std::time::Duration;
 
 /// The name of a story's tap, if it has one.
 pub const TAP: &str = "tap";
@@ -30,18 +29,6 @@ impl Shop {
     pub fn settings(&self) -> RabbitSettings {
         self.0.clone()
     }
-}
-
-/// Asks until the broker is there.
-pub async fn until_ok<T>(mut ask: impl AsyncFnMut() -> Result<T, BrokerError>) -> T {
-    for _ in 0..1_000 {
-        match ask().await {
-            Ok(value) => return value,
-            Err(BrokerError::Unavailable(_)) => tokio::time::sleep(Duration::from_millis(10)).await,
-            Err(error) => panic!("{error}"),
-        }
-    }
-    panic!("the broker does not come back");
 }
 
 impl Drop for Shop {
