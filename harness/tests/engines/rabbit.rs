@@ -184,10 +184,9 @@ async fn what_was_put_off_survives_a_killed_server() {
     while seen.len() < 40 {
         let batch = timeout(PATIENCE, deliveries.next(100)).await;
         let batch = batch.expect("none is lost").unwrap();
-        for one in &batch {
-            assert_eq!(one.attempts, 1);
-            seen.insert(one.message.id);
-        }
+        // An ack that was lost brings a message back as it was before; that is not the one that was put off.
+        let put_off = batch.iter().filter(|one| one.attempts == 1);
+        seen.extend(put_off.map(|one| one.message.id));
         deliveries.ack(batch[batch.len() - 1].tag).await.unwrap();
     }
     let depth = until_ok(async || match broker.depth("products").await? {
