@@ -19,8 +19,11 @@
 mod ceiling;
 #[path = "../kit/closed.rs"]
 mod closed;
+#[path = "../kit/yardstick.rs"]
+mod yardstick;
 
 use closed::{Doors, IN_FLIGHT, closed};
+use harness::client::{Call, Client};
 use harness::engines::{PrivatePostgres, PrivateRabbit};
 use harness::target::{Distributed, DistributedConfig, EngineUrls, Replica, SERVICES, Target, cpu};
 use platform::broker::rabbit::admin as rabbit;
@@ -29,6 +32,7 @@ use platform::store::postgres::admin as postgres;
 use std::collections::BTreeMap;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
+use yardstick::Yardstick;
 
 const ORDERS: u64 = 10_000;
 /// What the TypeScript version of this system needs and reaches, on a machine like this one.
@@ -196,9 +200,11 @@ async fn measured(
     doors: &Doors,
     (name, orders): (&str, u64),
 ) -> f64 {
-    let before = spent(engines, shop);
+    let (before, sizes_before) = (spent(engines, shop), sizes(shop).await);
+    let yardstick = Yardstick::start();
     let rate = closed(doors, orders, name, in_flight()).await;
-    let after = spent(engines, shop);
+    let speed = yardstick.speed();
+    let (after, sizes_after) = (spent(engines, shop), sizes(shop).await);
     let ms = |group: usize| {
         after[group].saturating_sub(before[group]).as_secs_f64() * 1e3 / orders as f64
     };
@@ -211,7 +217,49 @@ async fn measured(
         ms(2),
         ms(3)
     );
+    print!(
+        "{:34} {:8.2} of the machine's quiet speed; at a time:",
+        "", speed
+    );
+    for (name, (sum, count)) in sizes_after {
+        let (sum_before, count_before) = sizes_before.get(&name).copied().unwrap_or_default();
+        print!(" {name} {:.0}", (sum - sum_before) / (count - count_before));
+    }
+    println!();
     rate
+}
+
+/// How many requests and how many messages were committed, and in how many transactions, by service.
+async fn sizes(shop: &Distributed) -> BTreeMap<String, (f64, f64)> {
+    let mut sizes: BTreeMap<String, (f64, f64)> = BTreeMap::new();
+    for Replica {
+        service, address, ..
+    } in shop.replicas()
+    {
+        let client = Client::new(*address, Duration::from_secs(10));
+        let (_, body) = client.send(Call::get("/metrics")).await.expect("metrics");
+        let text = String::from_utf8_lossy(&body);
+        let value = |name: &str| {
+            let line = text
+                .lines()
+                .find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+            line.and_then(|value| value.parse::<f64>().ok())
+                .unwrap_or_default()
+        };
+        for (what, metric) in [
+            ("requests", "crashcart_commit_group_size"),
+            ("messages", "crashcart_batch_size"),
+        ] {
+            let (sum, count) = (
+                value(&format!("{metric}_sum")),
+                value(&format!("{metric}_count")),
+            );
+            let all = sizes.entry(format!("{service}' {what}")).or_default();
+            *all = (all.0 + sum, all.1 + count);
+        }
+    }
+    sizes.retain(|_, (_, count)| *count > 0.0);
+    sizes
 }
 
 /// Processor time so far: services, PostgreSQL, RabbitMQ, this process.

@@ -11,7 +11,7 @@ use crate::service::{Heard, Service};
 use crate::store::Tx;
 use crate::{Context, Error, Origin, Result, Said, Trace, inbox, metrics, planted};
 use contract::{Bug, EventType, Message, MessageId};
-use futures_util::future::try_join_all;
+use futures_util::future::{try_join, try_join_all};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -172,15 +172,18 @@ async fn apply_alone(ctx: &Context, service: &dyn Service, one: &(Delivery, Hear
 /// Applies `batch` in one transaction.
 async fn apply(ctx: &Context, service: &dyn Service, batch: &[(Delivery, Heard)]) -> Result<()> {
     let mut tx = ctx.begin().await?;
-    let (mut first, repeats) = first_seen(&*tx, batch, ctx.now_us()).await?;
+    // Together, which is one round trip less. What is locked for a message that was applied before does no harm.
+    let all: Vec<&Heard> = batch.iter().map(|(_, heard)| heard).collect();
+    let noting = first_seen(&*tx, batch, ctx.now_us());
+    let preparing = service.prepare(&*tx, &all);
+    let ((mut first, repeats), ()) = try_join(noting, preparing).await?;
     if planted!(ctx, Bug::InboxFirst) {
         tx.commit().await?;
         tx = ctx.begin().await?;
     }
     if planted!(ctx, Bug::ApplyAgain) {
-        first = batch.iter().map(|(_, heard)| heard).collect();
+        first = all;
     }
-    service.prepare(&*tx, &first).await?;
     let mut subjects: BTreeMap<Uuid, Vec<&Heard>> = BTreeMap::new();
     for heard in &first {
         subjects

@@ -4,7 +4,7 @@
 //! have a few connections of their own, so that an export does not stop the shop.
 
 use super::checkpoint::Checkpointer;
-use super::{Change, Claim, Insert, Param, Result, Row, Store, StoreError, Tx, Value};
+use super::{Change, Claim, Insert, Last, Param, Result, Row, Store, StoreError, Tx, Value};
 use async_trait::async_trait;
 use rusqlite::{CachedStatement, Connection, ErrorCode, types::ValueRef};
 use std::collections::BTreeSet;
@@ -336,6 +336,13 @@ impl Tx for SqliteTx {
     async fn lock_rows(&self, _table: &str, _ids: &[String]) -> Result<()> {
         // There is one writer, and this transaction is it.
         Ok(())
+    }
+
+    async fn finish(self: Box<Self>, last: &[Last<'_>]) -> Result<()> {
+        for last in last {
+            last.work(&*self).await?;
+        }
+        self.commit().await
     }
 
     async fn commit(mut self: Box<Self>) -> Result<()> {

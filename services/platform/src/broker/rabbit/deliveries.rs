@@ -19,6 +19,10 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
+use tokio::time::Instant;
+
+/// How long messages that nobody hears wait for an ack together with others.
+const IGNORED_AT_MOST: Duration = Duration::from_millis(50);
 
 /// What came in for a subscription.
 pub(super) struct Inbound(Mutex<Held>);
@@ -60,6 +64,8 @@ impl Held {
     }
 }
 
+type Arrived = Vec<lapin::message::Delivery>;
+
 /// Consumes the queue `name`.
 pub(super) async fn subscribe(
     rabbit: &Rabbit,
@@ -88,6 +94,7 @@ pub(super) async fn subscribe(
         waiting,
         giving_back: Mutex::new(Ok(Box::pin(giving_back))),
         is_reading: false,
+        ignored_until: None,
     })
 }
 
@@ -103,6 +110,8 @@ pub(super) struct Subscription {
     giving_back: Mutex<Result<BoxFuture<'static, BrokerError>>>,
     /// Set while messages are between the server and the caller.
     is_reading: bool,
+    /// When what nobody hears is acked, if nothing else is before; none while there is nothing like that.
+    ignored_until: Option<Instant>,
 }
 
 impl Subscription {
@@ -116,11 +125,7 @@ impl Subscription {
     }
 
     /// Up to `max` messages, and meanwhile those that were put off go on.
-    fn poll_take(
-        &mut self,
-        max: usize,
-        cx: &mut Context<'_>,
-    ) -> Poll<Result<Vec<lapin::message::Delivery>>> {
+    fn poll_take(&mut self, max: usize, cx: &mut Context<'_>) -> Poll<Result<Arrived>> {
         let giving_back = self.giving_back.get_mut();
         let giving_back = giving_back.unwrap_or_else(PoisonError::into_inner);
         if let Ok(future) = giving_back
@@ -143,6 +148,31 @@ impl Subscription {
         }
     }
 
+    /// Waits for messages; meanwhile lets go of what nobody hears, when that has waited for long enough.
+    async fn wait(&mut self, max: usize) -> Result<Arrived> {
+        loop {
+            let until = self.ignored_until;
+            let arriving = std::future::poll_fn(|cx| self.poll_take(max, cx));
+            let Some(until) = until else {
+                return arriving.await;
+            };
+            match tokio::time::timeout_at(until, arriving).await {
+                Ok(arrived) => return arrived,
+                Err(_) => self.settle(0)?,
+            }
+        }
+    }
+
+    /// Nothing of what came is heard. Each ack is written to the server's disk, so there is one for many.
+    fn let_go(&mut self) -> Result<()> {
+        if self.inbound.held().out.len() >= usize::from(self.rabbit.0.settings.prefetch) / 4 {
+            return self.settle(0);
+        }
+        let until = Instant::now() + IGNORED_AT_MOST;
+        self.ignored_until.get_or_insert(until);
+        Ok(())
+    }
+
     /// Moves a message to another queue: only there for sure, then gone from here.
     async fn put_aside(&self, tag: u64, outgoing: Outgoing) -> Result<()> {
         let publishing = &self.rabbit.0.publishing;
@@ -154,7 +184,8 @@ impl Subscription {
     }
 
     /// Done with everything up to `up_to`. A tag that was put aside is settled: the server knows it no more.
-    fn settle(&self, up_to: u64) -> Result<()> {
+    fn settle(&mut self, up_to: u64) -> Result<()> {
+        self.ignored_until = None;
         let last = self.inbound.held().settle(up_to);
         last.map_or(Ok(()), |last| self.done(last, true))
     }
@@ -226,7 +257,7 @@ impl Deliveries for Subscription {
         loop {
             let left = max - deliveries.len();
             let arrived = if deliveries.is_empty() {
-                std::future::poll_fn(|cx| self.poll_take(left, cx)).await?
+                self.wait(left).await?
             } else {
                 // No more is sent than the prefetch, so this comes to an end.
                 match self.inbound.held().arrivals.take(left, None) {
@@ -242,7 +273,7 @@ impl Deliveries for Subscription {
             }
             self.is_reading = false;
             if deliveries.is_empty() {
-                self.settle(0)?;
+                self.let_go()?;
             } else if is_all || deliveries.len() >= max {
                 return Ok(deliveries);
             }

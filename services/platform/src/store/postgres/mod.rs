@@ -9,6 +9,7 @@ mod error;
 mod link;
 mod pool;
 mod tls;
+mod together;
 mod tx;
 
 use super::{Claim, Result, Row, Store, StoreError, Tx};
