@@ -5,9 +5,10 @@
 //! clients share the machine. CPU is user and system time of all of them, servers and clients included.
 //!
 //!   cargo bench -p harness --bench distributed                     the usual shop, and the ceilings
-//!   cargo bench -p harness --bench distributed -- --all            also batches of 1, topic, two replicas
+//!   cargo bench -p harness --bench distributed -- --all            also topic, two replicas, 1 024 clients, batches of 1
 //!   cargo bench -p harness --bench distributed -- --old 100000     also with 100 000 settled orders in it
 //!   … --orders N          how many orders each figure is made of (10 000)
+//!   … --in-flight N       how many clients there are (256)
 #![allow(
     clippy::cast_precision_loss,
     clippy::cast_possible_truncation,
@@ -19,8 +20,6 @@
 mod ceiling;
 #[path = "../kit/closed.rs"]
 mod closed;
-#[path = "../kit/yardstick.rs"]
-mod yardstick;
 
 use closed::{Doors, IN_FLIGHT, closed};
 use harness::client::{Call, Client};
@@ -32,7 +31,6 @@ use platform::store::postgres::admin as postgres;
 use std::collections::BTreeMap;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
-use yardstick::Yardstick;
 
 const ORDERS: u64 = 10_000;
 /// What the TypeScript version of this system needs and reaches, on a machine like this one.
@@ -52,6 +50,7 @@ struct Shape {
     replicas: usize,
     routing: Routing,
     batch_max: Option<usize>,
+    in_flight: usize,
 }
 
 const USUAL: Shape = Shape {
@@ -59,14 +58,8 @@ const USUAL: Shape = Shape {
     replicas: 1,
     routing: Routing::Fanout,
     batch_max: None,
+    in_flight: IN_FLIGHT,
 };
-
-fn in_flight() -> usize {
-    let args: Vec<String> = std::env::args().collect();
-    let at = args.iter().position(|arg| arg == "--in-flight");
-    at.and_then(|at| args.get(at + 1)?.parse().ok())
-        .unwrap_or(IN_FLIGHT)
-}
 
 fn main() {
     let args: Vec<String> = std::env::args().collect();
@@ -88,27 +81,13 @@ fn main() {
         .build();
     let runtime = runtime.expect("a runtime");
     let local = tokio::task::LocalSet::new();
-    println!("{IN_FLIGHT} orders in flight, {orders} a figure; {TYPESCRIPT}\n");
+    let in_flight = after("--in-flight").map_or(IN_FLIGHT, |n| n as usize);
+    println!("{in_flight} orders in flight, {orders} a figure; {TYPESCRIPT}\n");
     local.block_on(&runtime, async {
-        let usual = shop(&engines, USUAL, orders, old).await;
+        let usual_shape = Shape { in_flight, ..USUAL };
+        let usual = shop(&engines, usual_shape, orders, old).await;
         if args.iter().any(|arg| arg == "--all") {
-            for shape in [
-                Shape {
-                    name: "topic",
-                    routing: Routing::Topic,
-                    ..USUAL
-                },
-                Shape {
-                    name: "two replicas of each",
-                    replicas: 2,
-                    ..USUAL
-                },
-                Shape {
-                    name: "batches of 1",
-                    batch_max: Some(1),
-                    ..USUAL
-                },
-            ] {
+            for shape in others(usual_shape) {
                 let few = if shape.batch_max.is_some() {
                     orders / 5
                 } else {
@@ -124,6 +103,32 @@ fn main() {
         }
         ceilings(&engines, orders, usual).await;
     });
+}
+
+/// What the usual shape is compared with.
+fn others(usual: Shape) -> [Shape; 4] {
+    [
+        Shape {
+            name: "topic",
+            routing: Routing::Topic,
+            ..usual
+        },
+        Shape {
+            name: "two replicas of each",
+            replicas: 2,
+            ..usual
+        },
+        Shape {
+            name: "four times as many in flight",
+            in_flight: usual.in_flight * 4,
+            ..usual
+        },
+        Shape {
+            name: "batches of 1",
+            batch_max: Some(1),
+            ..usual
+        },
+    ]
 }
 
 /// Measures the shop in one shape; returns its sagas a second while it was empty.
@@ -164,13 +169,25 @@ async fn shop(engines: &Engines, shape: Shape, orders: u64, old: u64) -> f64 {
         &doors,
         orders / 10,
         &format!("{} warm", shape.name),
-        in_flight(),
+        shape.in_flight,
     )
     .await;
-    let empty = measured(engines, &shop, &doors, (shape.name, orders)).await;
+    let empty = measured(
+        engines,
+        &shop,
+        &doors,
+        (shape.name, orders, shape.in_flight),
+    )
+    .await;
     if old > 0 {
-        closed(&doors, old, "filling", in_flight()).await;
-        let full = measured(engines, &shop, &doors, ("the same, full", orders)).await;
+        closed(&doors, old, "filling", shape.in_flight).await;
+        let full = measured(
+            engines,
+            &shop,
+            &doors,
+            ("the same, full", orders, shape.in_flight),
+        )
+        .await;
         println!(
             "{:34} {:8.2}",
             format!("full / empty, {old} old orders"),
@@ -198,12 +215,10 @@ async fn measured(
     engines: &Engines,
     shop: &Distributed,
     doors: &Doors,
-    (name, orders): (&str, u64),
+    (name, orders, in_flight): (&str, u64, usize),
 ) -> f64 {
     let (before, sizes_before) = (spent(engines, shop), sizes(shop).await);
-    let yardstick = Yardstick::start();
-    let rate = closed(doors, orders, name, in_flight()).await;
-    let speed = yardstick.speed();
+    let rate = closed(doors, orders, name, in_flight).await;
     let (after, sizes_after) = (spent(engines, shop), sizes(shop).await);
     let ms = |group: usize| {
         after[group].saturating_sub(before[group]).as_secs_f64() * 1e3 / orders as f64
@@ -217,15 +232,12 @@ async fn measured(
         ms(2),
         ms(3)
     );
-    print!(
-        "{:34} {:8.2} of the machine's quiet speed; at a time:",
-        "", speed
-    );
-    for (name, (sum, count)) in sizes_after {
+    let at_a_time = sizes_after.into_iter().map(|(name, (sum, count))| {
         let (sum_before, count_before) = sizes_before.get(&name).copied().unwrap_or_default();
-        print!(" {name} {:.0}", (sum - sum_before) / (count - count_before));
-    }
-    println!();
+        format!("{name} {:.0}", (sum - sum_before) / (count - count_before))
+    });
+    let at_a_time: Vec<String> = at_a_time.collect();
+    println!("{:34} in one transaction: {}", "", at_a_time.join(", "));
     rate
 }
 

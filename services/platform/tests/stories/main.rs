@@ -11,6 +11,7 @@ mod exports;
 mod kit;
 mod proxy;
 mod rabbit_kit;
+mod rabbit_waiting;
 mod rates;
 mod store;
 mod store_postgres;

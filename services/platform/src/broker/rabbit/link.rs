@@ -2,6 +2,7 @@
 //!
 //! Nobody retries in here. While the server is away callers fail fast, and their own loops come again.
 
+use super::publisher::Confirming;
 use super::{BrokerError, RabbitSettings, Result, topology};
 use crate::backoff::{Backoff, PAUSE_MAX};
 use lapin::tcp::{AMQPUriTcpExt, OwnedTLSConfig};
@@ -177,10 +178,9 @@ pub(super) struct Link {
     since: Instant,
     /// How long the server may take to answer.
     pub(super) timeout: Duration,
-    /// The channels with confirms: for the exchange, and for messages that go to one queue. Empty while somebody
-    /// uses one; who is dropped in the middle leaves nothing that the next one could mistake for its own.
-    pub(super) exchange: tokio::sync::Mutex<Option<Channel>>,
-    pub(super) queues: tokio::sync::Mutex<Option<Channel>>,
+    /// For the exchange, and for messages that go to one queue.
+    pub(super) exchange: Confirming,
+    pub(super) queues: Confirming,
 }
 
 impl Link {
@@ -217,8 +217,8 @@ impl Link {
                 socket,
                 since: Instant::now(),
                 timeout,
-                exchange: tokio::sync::Mutex::default(),
-                queues: tokio::sync::Mutex::default(),
+                exchange: Confirming::default(),
+                queues: Confirming::default(),
             }),
             Err(error) => {
                 // Or a server that accepts and says nothing would keep lapin's thread for ever.
