@@ -136,16 +136,7 @@ async fn shop(engines: &Engines, shape: Shape, orders: u64, old: u64) -> f64 {
     let prefix = format!("bench_{}_", shape.name.replace(' ', "_"));
     let settings = settings(engines, &prefix, shape.routing);
     let tap = tokio::task::spawn_local(tapped(settings.clone()));
-    let mut urls = BTreeMap::new();
-    for service in SERVICES {
-        urls.insert(
-            service,
-            EngineUrls {
-                postgres: database(engines, &format!("{prefix}{service}")).await,
-                amqp: engines.rabbit.url(),
-            },
-        );
-    }
+    let urls = urls(engines, &prefix).await;
     let config = DistributedConfig {
         program: env!("CARGO_BIN_EXE_crashcart").into(),
         replicas: shape.replicas,
@@ -208,6 +199,19 @@ async fn shop(engines: &Engines, shape: Shape, orders: u64, old: u64) -> f64 {
             .expect("a database to drop");
     }
     empty
+}
+
+/// A database for each service, and the broker.
+async fn urls(engines: &Engines, prefix: &str) -> BTreeMap<&'static str, EngineUrls> {
+    let mut urls = BTreeMap::new();
+    for service in SERVICES {
+        let of_service = EngineUrls {
+            postgres: database(engines, &format!("{prefix}{service}")).await,
+            amqp: engines.rabbit.url(),
+        };
+        urls.insert(service, of_service);
+    }
+    urls
 }
 
 /// Settles `orders` and prints the rate and what one cost, by group of processes.
