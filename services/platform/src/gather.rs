@@ -6,8 +6,8 @@
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// A batch of more than so many means that many more are on their way.
-const FEW: usize = 8;
+/// A batch of more than so many means that more are on their way.
+const FEW: usize = 2;
 
 /// The pace of one loop that works in batches.
 pub(crate) struct Gather {
@@ -32,5 +32,31 @@ impl Gather {
     /// A batch of so many begins now.
     pub(crate) fn begins(&mut self, size: usize) {
         self.not_before = (size > FEW).then(|| Instant::now() + self.pause);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn only_who_has_much_to_do_waits_for_more() {
+        let began = Instant::now();
+        let mut gather = Gather::new(Duration::from_millis(30));
+        for size in [1, FEW] {
+            gather.begins(size);
+            gather.more().await;
+            assert_eq!(began.elapsed(), Duration::ZERO, "after {size}");
+        }
+        gather.begins(FEW + 1);
+        tokio::time::advance(Duration::from_millis(10)).await;
+        gather.more().await;
+        assert_eq!(
+            began.elapsed(),
+            Duration::from_millis(30),
+            "counted from the begin"
+        );
+        gather.more().await;
+        assert_eq!(began.elapsed(), Duration::from_millis(30), "once");
     }
 }
