@@ -76,7 +76,7 @@ pub(crate) async fn run(ctx: Context) {
         .await
         > 0
     {
-        gather.begins(group.len());
+        gather.begins(group.len(), ctx.settings().commit_group_max);
         ctx.metrics()
             .commit_group
             .observe(metrics::size(group.len()));
@@ -111,7 +111,8 @@ async fn commit_group(ctx: &Context, mut group: Vec<Box<dyn Queued>>) {
                 return group.into_iter().for_each(|job| job.answer(Err(unknown())));
             }
             Err(_) => {
-                // The commit itself failed, so nobody is known to be guilty: one at a time.
+                // The commit itself failed, or a statement that some share: nobody is known to be guilty, so one at
+                // a time.
                 for job in std::mem::take(&mut group) {
                     let mut alone = vec![job];
                     let outcome = persist(ctx, &mut alone).await;

@@ -68,11 +68,12 @@ async fn consume_once(
     gather: &mut Gather,
 ) -> Result<()> {
     gather.more().await;
-    let batch = deliveries.next(ctx.settings().batch_max).await?;
+    let most = ctx.settings().batch_max;
+    let batch = deliveries.next(most).await?;
     let Some(last) = batch.iter().map(|delivery| delivery.tag).max() else {
         return Ok(());
     };
-    gather.begins(batch.len());
+    gather.begins(batch.len(), most);
     if planted!(ctx, Bug::AckBeforeCommit) {
         deliveries.ack(last).await?;
     }

@@ -29,9 +29,10 @@ impl Gather {
         }
     }
 
-    /// A batch of so many begins now.
-    pub(crate) fn begins(&mut self, size: usize) {
-        self.not_before = (size > FEW).then(|| Instant::now() + self.pause);
+    /// A batch of so many, of `max` at most, begins now. A full one could not have become larger.
+    pub(crate) fn begins(&mut self, size: usize, max: usize) {
+        let is_worth_it = size > FEW && size < max;
+        self.not_before = is_worth_it.then(|| Instant::now() + self.pause);
     }
 }
 
@@ -39,16 +40,18 @@ impl Gather {
 mod tests {
     use super::*;
 
+    const MAX: usize = 8;
+
     #[tokio::test(start_paused = true)]
     async fn only_who_has_much_to_do_waits_for_more() {
         let began = Instant::now();
         let mut gather = Gather::new(Duration::from_millis(30));
-        for size in [1, FEW] {
-            gather.begins(size);
+        for size in [1, FEW, MAX] {
+            gather.begins(size, MAX);
             gather.more().await;
             assert_eq!(began.elapsed(), Duration::ZERO, "after {size}");
         }
-        gather.begins(FEW + 1);
+        gather.begins(FEW + 1, MAX);
         tokio::time::advance(Duration::from_millis(10)).await;
         gather.more().await;
         assert_eq!(

@@ -2,7 +2,6 @@
 
 use contract::http::{Product, Reservation, ReservationStatus};
 use contract::{Bug, Cents, Line, OrderId, ProductId, Quantity, ReservedLine};
-use futures_util::future::try_join_all;
 use platform::store::{Insert, Kind, Param, Result, Row, StoreError, Tx};
 use platform::{Context, params, planted};
 use std::borrow::Cow;
@@ -136,19 +135,19 @@ pub(crate) async fn insert_reservation(
     order_id: OrderId,
     lines: &[ReservedLine],
 ) -> Result<()> {
-    // One by one, side by side: so they share a statement with those of other orders.
-    let inserts = lines.iter().map(|line| async move {
-        let row = params![
+    let row = |line: &ReservedLine| {
+        params![
             order_id.0,
             line.product_id.0,
             line.quantity.get(),
             line.unit_price_cents.get(),
             ReservationStatus::Created.as_str(),
             1_i64
-        ];
-        tx.insert(&RESERVATIONS, row).await
-    });
-    try_join_all(inserts).await.map(drop)
+        ]
+        .to_vec()
+    };
+    let rows: Vec<Vec<Param<'_>>> = lines.iter().map(row).collect();
+    tx.insert_many(&RESERVATIONS, &rows).await.map(drop)
 }
 
 /// Sets the stock of a product to `available`, whatever it is by now; only a planted bug does that.

@@ -148,15 +148,15 @@ pub trait Tx: Send + Sync {
     /// Runs one statement for each of `rows` and tells how many rows each changed.
     async fn execute_many(&self, sql: &str, rows: &[Vec<Param<'_>>]) -> Result<Vec<u64>>;
 
-    /// Inserts one row and tells whether it is new. Where the engine can, rows of one table that are inserted side
-    /// by side go out as one statement; should that fail, nobody knows yet whose row it was: a
-    /// [`StoreError::Conflict`] for all of them.
+    /// Inserts one row and tells whether it is new.
     async fn insert(&self, insert: &Insert, row: &[Param<'_>]) -> Result<bool> {
         let fresh = self.insert_many(insert, &[row.to_vec()]).await?;
         Ok(fresh.first() == Some(&true))
     }
 
-    /// Inserts `rows` and tells of each whether it is new; one statement where the engine can.
+    /// Inserts `rows` and tells of each whether it is new; one statement where the engine can, also for those who
+    /// insert into one table side by side. Should that fail nobody knows yet whose row it was: a
+    /// [`StoreError::Conflict`] for all of them.
     async fn insert_many(&self, insert: &Insert, rows: &[Vec<Param<'_>>]) -> Result<Vec<bool>>;
 
     /// Changes the rows with these keys in the same way, each once, and tells how many; one statement where the

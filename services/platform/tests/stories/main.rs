@@ -15,4 +15,5 @@ mod rabbit_waiting;
 mod rates;
 mod store;
 mod store_postgres;
+mod store_together;
 mod worlds;

@@ -23,8 +23,10 @@ use tokio::time::Instant;
 const HELD_MAX: u16 = 1_000;
 /// The longest pause. A server takes back what is unacked for half an hour, and would do so for ever.
 const PAUSE_MAX: Duration = Duration::from_secs(600);
-/// How long to wait before what could not be given back is sent again.
-const AGAIN_AFTER: Duration = Duration::from_millis(50);
+/// So many leave at a time: when one of them is not confirmed, all of them are sent again.
+const LEAVING_MAX: usize = 64;
+/// How long to wait before what could not be given back is sent again, the first time and at most.
+const AGAIN_AFTER: [Duration; 2] = [Duration::from_millis(50), Duration::from_secs(2)];
 
 /// What one subscription holds of a retry queue.
 pub(super) struct Waiting {
@@ -74,12 +76,14 @@ impl Waiting {
     /// more, and says why.
     pub(super) async fn give_back(self: Arc<Self>, rabbit: Rabbit, name: String) -> BrokerError {
         let mut own = None;
+        let [mut pause, pause_max] = AGAIN_AFTER;
         loop {
             if let Err(error) = self.until_due().await {
                 return error;
             }
             match self.send(&rabbit, &mut own, &name).await {
                 Ok(()) => {
+                    pause = AGAIN_AFTER[0];
                     let sent = std::mem::take(&mut self.held().leaving);
                     for tag in sent.into_keys() {
                         if let Err(error) = self.done(tag) {
@@ -90,7 +94,8 @@ impl Waiting {
                 // A server that takes no messages still sends some, so this is no reason to end: they stay here.
                 Err(error) => {
                     tracing::debug!(%error, queue = name, "what is due cannot be given back yet");
-                    tokio::time::sleep(AGAIN_AFTER).await;
+                    tokio::time::sleep(pause).await;
+                    pause = (pause * 2).min(pause_max);
                 }
             }
         }
@@ -132,8 +137,7 @@ impl Waiting {
             });
             outgoing.collect::<Result<Vec<_>>>()?
         };
-        let publishing = &rabbit.0.publishing;
-        let link = publishing.link().await?;
+        let link = connected(rabbit).await?;
         let own = match own {
             Some(own) if Arc::ptr_eq(&own.link, &link) => own,
             other => other.insert(Own {
@@ -142,12 +146,15 @@ impl Waiting {
             }),
         };
         let outcome = publisher::send(&link, &own.channel, leaving).await;
-        publishing.judge(&link, outcome)
+        rabbit.0.publishing.judge(&link, outcome)
     }
 
     /// Acks `raw` here when it is one that was just given back, and says so by having come: who goes away now does
     /// not leave it behind a second time.
     pub(super) fn came_back(&self, raw: &Delivery) -> Result<()> {
+        if envelope::attempts(raw) == 0 {
+            return Ok(());
+        }
         let tag = {
             let mut held = self.held();
             let mut leaving = held.leaving.iter();
@@ -169,6 +176,19 @@ impl Waiting {
             Some(Ok(())) | None => Ok(()),
         }
     }
+}
+
+/// The connection for publishing. A new one is made by a task of its own: this here is polled only now and then, and
+/// meanwhile nobody may wait for a lock that it holds.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "an engine's own housekeeping: the task ends when it has connected, or could not"
+)]
+async fn connected(rabbit: &Rabbit) -> Result<Arc<Link>> {
+    let rabbit = rabbit.clone();
+    let connecting = tokio::spawn(async move { rabbit.0.publishing.link().await });
+    let gone = |error: tokio::task::JoinError| BrokerError::Unavailable(error.to_string());
+    connecting.await.map_err(gone)?
 }
 
 /// A channel for giving back, that nobody else waits for.
@@ -194,7 +214,8 @@ impl Held {
         if let Poll::Ready(Err(error)) = self.come(None) {
             return Err(error);
         }
-        while let Some(first) = self.waiting.first_entry()
+        while self.leaving.len() < LEAVING_MAX
+            && let Some(first) = self.waiting.first_entry()
             && first.key().0 <= now
         {
             let (tag, one) = (first.key().1, first.remove());

@@ -3,77 +3,98 @@
 //! The steps of a batch run side by side: each comes to its insert before any of them is answered. Who comes first
 //! waits until all the others have had their turn, inserts the rows of everybody, and tells each how it went.
 
+use crate::lock::lock;
 use crate::store::{Insert, Param, Result, StoreError};
 use std::borrow::Cow;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::Mutex;
 use tokio::sync::oneshot;
-
-/// A row that can wait for others.
-pub(super) type Row = Vec<Param<'static>>;
 
 /// What waits to be inserted, by table.
 #[derive(Default)]
 pub(super) struct Together(Mutex<Vec<Group>>);
 
-/// Rows for one table, and who wants to know of each.
+/// Rows for one table, and who wants to know of them.
 pub(super) struct Group {
     table: &'static str,
-    pub(super) rows: Vec<Row>,
-    waiting: Vec<oneshot::Sender<Result<bool>>>,
+    pub(super) rows: Vec<Vec<Param<'static>>>,
+    /// Of how many rows each wants to know, in order.
+    waiting: Vec<(usize, oneshot::Sender<Answered>)>,
 }
 
-/// The answer for one row.
-pub(super) struct Answer(oneshot::Receiver<Result<bool>>);
+type Answered = Result<Vec<bool>>;
+
+/// The answer for some rows.
+pub(super) struct Answer(oneshot::Receiver<Answered>);
+
+/// Held by who came first. Dropped before its time it lets go of all that wait for it.
+pub(super) struct First<'a> {
+    /// None when it has taken its group: the next one for the table is somebody else's.
+    together: Option<&'a Together>,
+    table: &'static str,
+}
 
 impl Together {
-    /// Adds a row. True: the caller is the first, and has to take the group when the others have added theirs.
-    pub(super) fn add(&self, insert: &Insert, row: &[Param<'_>]) -> (Answer, bool) {
+    /// Adds rows. Who is the first has to take the group when the others have added theirs.
+    pub(super) fn add(
+        &self,
+        insert: &Insert,
+        rows: &[Vec<Param<'_>>],
+    ) -> (Answer, Option<First<'_>>) {
         let (tell, answer) = oneshot::channel();
-        let row = row.iter().map(owned).collect();
-        let mut groups = self.groups();
-        let found = groups.iter_mut().find(|group| group.table == insert.table);
-        let leads = found.is_none();
-        match found {
-            Some(group) => {
-                group.rows.push(row);
-                group.waiting.push(tell);
-            }
-            None => groups.push(Group {
-                table: insert.table,
-                rows: vec![row],
-                waiting: vec![tell],
-            }),
+        let waiting = (rows.len(), tell);
+        let rows = rows.iter().map(|row| row.iter().map(owned).collect());
+        let table = insert.table;
+        let mut groups = lock(&self.0);
+        let answer = Answer(answer);
+        if let Some(group) = groups.iter_mut().find(|group| group.table == table) {
+            group.rows.extend(rows);
+            group.waiting.push(waiting);
+            return (answer, None);
         }
-        (Answer(answer), leads)
+        groups.push(Group {
+            table,
+            rows: rows.collect(),
+            waiting: vec![waiting],
+        });
+        let together = Some(self);
+        (answer, Some(First { together, table }))
+    }
+}
+
+impl First<'_> {
+    /// Takes what was added for the table.
+    pub(super) fn take(mut self) -> Option<Group> {
+        self.let_go()
     }
 
-    /// Takes what was added for the table of `insert`.
-    pub(super) fn take(&self, insert: &Insert) -> Option<Group> {
-        let mut groups = self.groups();
-        let at = groups
-            .iter()
-            .position(|group| group.table == insert.table)?;
+    fn let_go(&mut self) -> Option<Group> {
+        let mut groups = lock(&self.together.take()?.0);
+        let at = groups.iter().position(|group| group.table == self.table)?;
         Some(groups.swap_remove(at))
     }
+}
 
-    fn groups(&self) -> MutexGuard<'_, Vec<Group>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+impl Drop for First<'_> {
+    fn drop(&mut self) {
+        drop(self.let_go());
     }
 }
 
 impl Group {
     /// Tells everybody.
-    pub(super) fn tell(self, outcome: Result<Vec<bool>>) {
+    pub(super) fn tell(self, outcome: &Answered) {
         let is_shared = self.waiting.len() > 1;
-        let answers: Vec<Result<bool>> = match outcome {
-            Ok(fresh) => fresh.into_iter().map(Ok).collect(),
-            // One of the rows is to blame, and nobody knows which: each has to try alone.
-            Err(StoreError::Constraint(why) | StoreError::Statement(why)) if is_shared => {
-                vec![Err(StoreError::Conflict(why)); self.waiting.len()]
-            }
-            Err(error) => vec![Err(error); self.waiting.len()],
-        };
-        for (tell, answer) in self.waiting.into_iter().zip(answers) {
+        let mut from = 0;
+        for (n, tell) in self.waiting {
+            let answer = match outcome {
+                Ok(fresh) => Ok(fresh.get(from..from + n).unwrap_or_default().to_vec()),
+                // One of the rows is to blame, and nobody knows whose: each has to try alone.
+                Err(StoreError::Constraint(why) | StoreError::Statement(why)) if is_shared => {
+                    Err(StoreError::Conflict(why.clone()))
+                }
+                Err(error) => Err(error.clone()),
+            };
+            from += n;
             // Who has gone away does not want to know.
             let _ = tell.send(answer);
         }
@@ -81,9 +102,9 @@ impl Group {
 }
 
 impl Answer {
-    /// Whether the row was new.
-    pub(super) async fn get(self) -> Result<bool> {
-        let gone = "who would have inserted this row has gone away";
+    /// Which of the rows were new.
+    pub(super) async fn get(self) -> Answered {
+        let gone = "who would have inserted these rows has gone away";
         let answer = self.0.await;
         answer.unwrap_or_else(|_| Err(StoreError::Conflict(gone.to_owned())))
     }

@@ -90,8 +90,29 @@ impl PgTx {
     async fn count(&self, sql: &str, params: &[Wire<'_>]) -> Result<u64> {
         self.ask(self.held.link().execute(sql, params)).await
     }
+
+    /// Inserts `rows` with one statement.
+    async fn insert_now(&self, insert: &Insert, rows: &[Vec<Param<'_>>]) -> Result<Vec<bool>> {
+        let (sql, params) = insertion(insert, rows)?;
+        let Some(key) = key_column(insert) else {
+            self.count(&sql, &params).await?;
+            return Ok(vec![true; rows.len()]);
+        };
+        let found = self.rows(&sql, &params).await?;
+        let mut fresh = found
+            .iter()
+            .map(|row| row.get(0))
+            .collect::<Result<BTreeSet<String>>>()?;
+        // A key that stands in two rows is new in the first of them.
+        let is_fresh = |row: &Vec<Param<'_>>| text(row, key).is_some_and(|key| fresh.remove(key));
+        Ok(rows.iter().map(is_fresh).collect())
+    }
 }
 
+/// It may have been an error, and then the commit that succeeded has kept nothing.
+const UNANSWERED: &str = "a statement before the commit was not answered in time";
+/// Who inserts more rows than so many needs nobody else's for a good statement.
+const TOGETHER_MAX: usize = 16;
 const FAILED_BEFORE: &str = "another statement of this transaction has failed";
 
 impl Drop for PgTx {
@@ -123,35 +144,22 @@ impl Tx for PgTx {
         victim.map_or(Ok(counts), Err)
     }
 
-    async fn insert(&self, insert: &Insert, row: &[Param<'_>]) -> Result<bool> {
-        let (answer, leads) = self.together.add(insert, row);
-        if leads {
-            tokio::task::yield_now().await;
-            if let Some(group) = self.together.take(insert) {
-                let outcome = self.insert_many(insert, &group.rows).await;
-                group.tell(outcome);
-            }
-        }
-        answer.get().await
-    }
-
     async fn insert_many(&self, insert: &Insert, rows: &[Vec<Param<'_>>]) -> Result<Vec<bool>> {
         if rows.is_empty() {
             return Ok(Vec::new());
         }
-        let (sql, params) = insertion(insert, rows)?;
-        let Some(key) = key_column(insert) else {
-            self.count(&sql, &params).await?;
-            return Ok(vec![true; rows.len()]);
-        };
-        let found = self.rows(&sql, &params).await?;
-        let mut fresh = found
-            .iter()
-            .map(|row| row.get(0))
-            .collect::<Result<BTreeSet<String>>>()?;
-        // A key that stands in two rows is new in the first of them.
-        let is_fresh = |row: &Vec<Param<'_>>| text(row, key).is_some_and(|key| fresh.remove(key));
-        Ok(rows.iter().map(is_fresh).collect())
+        if rows.len() > TOGETHER_MAX {
+            return self.insert_now(insert, rows).await;
+        }
+        let (answer, first) = self.together.add(insert, rows);
+        if let Some(first) = first {
+            tokio::task::yield_now().await;
+            if let Some(group) = first.take() {
+                let outcome = self.insert_now(insert, &group.rows).await;
+                group.tell(&outcome);
+            }
+        }
+        answer.get().await
     }
 
     async fn update_many(
@@ -240,11 +248,15 @@ impl Tx for PgTx {
         let committing = link.command("commit");
         self.is_open = false;
         let (answers, committed) = join(join_all(sent), committing).await;
-        let mut refused = answers.into_iter().filter_map(Result::err);
+        let (refused, unanswered): (Vec<Failure>, Vec<Failure>) = answers
+            .into_iter()
+            .filter_map(Result::err)
+            .partition(Failure::is_told_by_the_server);
         // What the server refuses it also rolls back, and calls the commit of that a success.
-        match (refused.find(Failure::is_told_by_the_server), committed) {
+        match (refused.into_iter().next(), committed) {
             (Some(failure), _) => Err(failure.into()),
-            (None, Ok(())) => Ok(()),
+            (None, Ok(())) if unanswered.is_empty() => Ok(()),
+            (None, Ok(())) => Err(StoreError::Unknown(UNANSWERED.to_owned())),
             (None, Err(Failure::Told(error))) => Err(commit_error(&error)),
             (None, Err(Failure::Silence(after))) => Err(StoreError::Unknown(silence(after))),
             (None, Err(other @ Failure::Parameters(_))) => Err(other.into()),
