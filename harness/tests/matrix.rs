@@ -3,53 +3,21 @@
 //!
 //! The long one, a run for each fault and a table of them: `cargo run --release -- matrix`.
 
+mod program;
+
 use harness::engines::can_start;
 use serde_json::Value;
 use std::path::Path;
-use std::process::{Command, Output};
-use std::sync::{Mutex, PoisonError};
 
-/// How often a run is tried on a machine that is busy with something else.
-const TRIES: usize = 3;
-
-/// Runs the shop on engines of its own for so long under these faults; the summary when it was valid. One run at a
-/// time: two cores are not enough for two.
+/// Runs the shop on engines of its own for so long under these faults; the summary when it was valid.
 fn run(faults: &str, (seconds, rate): (u32, u32), runs: &Path) -> Value {
-    static ONE: Mutex<()> = Mutex::new(());
-    let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
-    let once = || try_run(faults, (seconds, rate), runs);
-    let (mut code, mut said) = once();
-    for _ in 1..TRIES {
-        // What the rest of the machine does is not what is tested.
-        if code != Some(114) || !said.contains("because     V7 generator (") {
-            break;
-        }
-        (code, said) = once();
-    }
-    assert_eq!(code, Some(0), "{said}");
+    let (lasts, rate) = (format!("{seconds}s"), rate.to_string());
+    let args = "--engine distributed --quiet --stories none --seed 7 --faults";
+    let mut args: Vec<&str> = args.split(' ').collect();
+    args.extend([faults, "-d", &lasts, "-r", &rate]);
+    program::run(runs, &args).expect(0, &[]);
     let summary = std::fs::read(runs.join("latest/summary.json")).unwrap();
     serde_json::from_slice(&summary).unwrap()
-}
-
-/// The exit code of one run, and what it said.
-fn try_run(faults: &str, (seconds, rate): (u32, u32), runs: &Path) -> (Option<i32>, String) {
-    let Output {
-        status,
-        stdout,
-        stderr,
-    } = Command::new(env!("CARGO_BIN_EXE_crashcart"))
-        .args(["run", "--engine", "distributed", "--quiet"])
-        .args(["--faults", faults, "--stories", "none", "--seed", "7"])
-        .args(["-d", &format!("{seconds}s"), "-r", &rate.to_string()])
-        .arg("--runs")
-        .arg(runs)
-        .output()
-        .unwrap();
-    let (said, errors) = (
-        String::from_utf8_lossy(&stdout),
-        String::from_utf8_lossy(&stderr),
-    );
-    (status.code(), format!("{said}\n{errors}"))
 }
 
 /// Each fault of a run happened, was seen, and the shop came back from it.
@@ -78,6 +46,11 @@ fn the_shop_survives_each_fault_of_its_engines_and_loses_no_order() {
                   network-half-open@32s+1s,database-restart@37s";
     let summary = run(faults, (50, 100), runs.path());
     came_back(&summary, 9);
+    // What a server takes counts over its restarts.
+    for server in ["PostgreSQL", "RabbitMQ"] {
+        let ms = &summary["cpuMs"][server];
+        assert!(ms.as_u64() > Some(0), "{server}: {ms}");
+    }
 }
 
 #[test]

@@ -5,9 +5,10 @@
 //! clients share the machine. CPU is user and system time of all of them, servers and clients included.
 //!
 //!   cargo bench -p harness --bench distributed                     the usual shop, and the ceilings
-//!   cargo bench -p harness --bench distributed -- --all            also batches of 1, topic, two replicas
+//!   cargo bench -p harness --bench distributed -- --all            also topic, two replicas, 1 024 clients, batches of 1
 //!   cargo bench -p harness --bench distributed -- --old 100000     also with 100 000 settled orders in it
 //!   … --orders N          how many orders each figure is made of (10 000)
+//!   … --in-flight N       how many clients there are (256)
 #![allow(
     clippy::cast_precision_loss,
     clippy::cast_possible_truncation,
@@ -21,6 +22,7 @@ mod ceiling;
 mod closed;
 
 use closed::{Doors, IN_FLIGHT, closed};
+use harness::client::{Call, Client};
 use harness::engines::{PrivatePostgres, PrivateRabbit};
 use harness::target::{Distributed, DistributedConfig, EngineUrls, Replica, SERVICES, Target, cpu};
 use platform::broker::rabbit::admin as rabbit;
@@ -48,6 +50,7 @@ struct Shape {
     replicas: usize,
     routing: Routing,
     batch_max: Option<usize>,
+    in_flight: usize,
 }
 
 const USUAL: Shape = Shape {
@@ -55,6 +58,7 @@ const USUAL: Shape = Shape {
     replicas: 1,
     routing: Routing::Fanout,
     batch_max: None,
+    in_flight: IN_FLIGHT,
 };
 
 fn main() {
@@ -77,27 +81,13 @@ fn main() {
         .build();
     let runtime = runtime.expect("a runtime");
     let local = tokio::task::LocalSet::new();
-    println!("{IN_FLIGHT} orders in flight, {orders} a figure; {TYPESCRIPT}\n");
+    let in_flight = after("--in-flight").map_or(IN_FLIGHT, |n| n as usize);
+    println!("{in_flight} orders in flight, {orders} a figure; {TYPESCRIPT}\n");
     local.block_on(&runtime, async {
-        let usual = shop(&engines, USUAL, orders, old).await;
+        let usual_shape = Shape { in_flight, ..USUAL };
+        let usual = shop(&engines, usual_shape, orders, old).await;
         if args.iter().any(|arg| arg == "--all") {
-            for shape in [
-                Shape {
-                    name: "topic",
-                    routing: Routing::Topic,
-                    ..USUAL
-                },
-                Shape {
-                    name: "two replicas of each",
-                    replicas: 2,
-                    ..USUAL
-                },
-                Shape {
-                    name: "batches of 1",
-                    batch_max: Some(1),
-                    ..USUAL
-                },
-            ] {
+            for shape in others(usual_shape) {
                 let few = if shape.batch_max.is_some() {
                     orders / 5
                 } else {
@@ -115,21 +105,38 @@ fn main() {
     });
 }
 
+/// What the usual shape is compared with.
+fn others(usual: Shape) -> [Shape; 4] {
+    [
+        Shape {
+            name: "topic",
+            routing: Routing::Topic,
+            ..usual
+        },
+        Shape {
+            name: "two replicas of each",
+            replicas: 2,
+            ..usual
+        },
+        Shape {
+            name: "four times as many in flight",
+            in_flight: usual.in_flight * 4,
+            ..usual
+        },
+        Shape {
+            name: "batches of 1",
+            batch_max: Some(1),
+            ..usual
+        },
+    ]
+}
+
 /// Measures the shop in one shape; returns its sagas a second while it was empty.
 async fn shop(engines: &Engines, shape: Shape, orders: u64, old: u64) -> f64 {
     let prefix = format!("bench_{}_", shape.name.replace(' ', "_"));
     let settings = settings(engines, &prefix, shape.routing);
     let tap = tokio::task::spawn_local(tapped(settings.clone()));
-    let mut urls = BTreeMap::new();
-    for service in SERVICES {
-        urls.insert(
-            service,
-            EngineUrls {
-                postgres: database(engines, &format!("{prefix}{service}")).await,
-                amqp: engines.rabbit.url(),
-            },
-        );
-    }
+    let urls = urls(engines, &prefix).await;
     let config = DistributedConfig {
         program: env!("CARGO_BIN_EXE_crashcart").into(),
         replicas: shape.replicas,
@@ -149,11 +156,29 @@ async fn shop(engines: &Engines, shape: Shape, orders: u64, old: u64) -> f64 {
         orders: target.clients("orders").clone(),
         products: target.clients("products").clone(),
     };
-    closed(&doors, orders / 10, &format!("{} warm", shape.name)).await;
-    let empty = measured(engines, &shop, &doors, (shape.name, orders)).await;
+    closed(
+        &doors,
+        orders / 10,
+        &format!("{} warm", shape.name),
+        shape.in_flight,
+    )
+    .await;
+    let empty = measured(
+        engines,
+        &shop,
+        &doors,
+        (shape.name, orders, shape.in_flight),
+    )
+    .await;
     if old > 0 {
-        closed(&doors, old, "filling").await;
-        let full = measured(engines, &shop, &doors, ("the same, full", orders)).await;
+        closed(&doors, old, "filling", shape.in_flight).await;
+        let full = measured(
+            engines,
+            &shop,
+            &doors,
+            ("the same, full", orders, shape.in_flight),
+        )
+        .await;
         println!(
             "{:34} {:8.2}",
             format!("full / empty, {old} old orders"),
@@ -176,16 +201,29 @@ async fn shop(engines: &Engines, shape: Shape, orders: u64, old: u64) -> f64 {
     empty
 }
 
+/// A database for each service, and the broker.
+async fn urls(engines: &Engines, prefix: &str) -> BTreeMap<&'static str, EngineUrls> {
+    let mut urls = BTreeMap::new();
+    for service in SERVICES {
+        let of_service = EngineUrls {
+            postgres: database(engines, &format!("{prefix}{service}")).await,
+            amqp: engines.rabbit.url(),
+        };
+        urls.insert(service, of_service);
+    }
+    urls
+}
+
 /// Settles `orders` and prints the rate and what one cost, by group of processes.
 async fn measured(
     engines: &Engines,
     shop: &Distributed,
     doors: &Doors,
-    (name, orders): (&str, u64),
+    (name, orders, in_flight): (&str, u64, usize),
 ) -> f64 {
-    let before = spent(engines, shop);
-    let rate = closed(doors, orders, name).await;
-    let after = spent(engines, shop);
+    let (before, sizes_before) = (spent(engines, shop), sizes(shop).await);
+    let rate = closed(doors, orders, name, in_flight).await;
+    let (after, sizes_after) = (spent(engines, shop), sizes(shop).await);
     let ms = |group: usize| {
         after[group].saturating_sub(before[group]).as_secs_f64() * 1e3 / orders as f64
     };
@@ -198,7 +236,46 @@ async fn measured(
         ms(2),
         ms(3)
     );
+    let at_a_time = sizes_after.into_iter().map(|(name, (sum, count))| {
+        let (sum_before, count_before) = sizes_before.get(&name).copied().unwrap_or_default();
+        format!("{name} {:.0}", (sum - sum_before) / (count - count_before))
+    });
+    let at_a_time: Vec<String> = at_a_time.collect();
+    println!("{:34} in one transaction: {}", "", at_a_time.join(", "));
     rate
+}
+
+/// How many requests and how many messages were committed, and in how many transactions, by service.
+async fn sizes(shop: &Distributed) -> BTreeMap<String, (f64, f64)> {
+    let mut sizes: BTreeMap<String, (f64, f64)> = BTreeMap::new();
+    for Replica {
+        service, address, ..
+    } in shop.replicas()
+    {
+        let client = Client::new(*address, Duration::from_secs(10));
+        let (_, body) = client.send(Call::get("/metrics")).await.expect("metrics");
+        let text = String::from_utf8_lossy(&body);
+        let value = |name: &str| {
+            let line = text
+                .lines()
+                .find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+            line.and_then(|value| value.parse::<f64>().ok())
+                .unwrap_or_default()
+        };
+        for (what, metric) in [
+            ("requests", "crashcart_commit_group_size"),
+            ("messages", "crashcart_batch_size"),
+        ] {
+            let (sum, count) = (
+                value(&format!("{metric}_sum")),
+                value(&format!("{metric}_count")),
+            );
+            let all = sizes.entry(format!("{service}' {what}")).or_default();
+            *all = (all.0 + sum, all.1 + count);
+        }
+    }
+    sizes.retain(|_, (_, count)| *count > 0.0);
+    sizes
 }
 
 /// Processor time so far: services, PostgreSQL, RabbitMQ, this process.

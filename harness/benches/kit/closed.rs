@@ -21,14 +21,14 @@ pub(crate) struct Doors {
 }
 
 /// Settles `total` orders with a fixed number in flight; returns sagas a second.
-pub(crate) async fn closed(doors: &Doors, total: u64, name: &str) -> f64 {
+pub(crate) async fn closed(doors: &Doors, total: u64, name: &str, in_flight: usize) -> f64 {
     let mut ids = Vec::new();
     for n in 0..PRODUCTS {
         ids.push(create(doors.products.first(), name, n).await.id);
     }
     let next = Rc::new(Cell::new(0));
     let began = Instant::now();
-    let clients: Vec<_> = (0..IN_FLIGHT)
+    let clients: Vec<_> = (0..in_flight)
         .map(|_| {
             let (orders, next, ids, name) = (
                 doors.orders.clone(),

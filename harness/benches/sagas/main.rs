@@ -46,7 +46,7 @@ fn main() {
         .expect("a runtime");
     let local = tokio::task::LocalSet::new();
     let rate = |settled: u64, name: &str| {
-        let measured = local.block_on(&runtime, closed(&doors, settled, name));
+        let measured = local.block_on(&runtime, closed(&doors, settled, name, IN_FLIGHT));
         println!(
             "{name:28} {measured:8.0} sagas/s   CPU {:5.0} µs a saga",
             cpu_us_of(settled)

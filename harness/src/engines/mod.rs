@@ -19,7 +19,6 @@ pub use rabbit::PrivateRabbit;
 use std::io::Write;
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
 /// Why a server of our own does not do what it should.
@@ -89,29 +88,14 @@ pub fn can_start(test: &str) -> bool {
 /// Told how long it has been waited, again and again, while a server gets ready.
 pub type Waiting<'a> = &'a mut dyn FnMut(Duration);
 
-/// Ports below those that the system gives to whoever asks for any: nobody takes ours while a server is down.
-const PORTS: std::ops::Range<u16> = 15_000..30_000;
-
 /// A port of 127.0.0.1 on which nobody listens.
 ///
 /// # Errors
 /// When there is none.
 pub fn free_port() -> std::io::Result<u16> {
-    static TRIED: AtomicU16 = AtomicU16::new(0);
-    let ports = PORTS.end - PORTS.start;
-    // Processes that start together begin to look in different places.
-    let seed = u64::from(std::process::id())
-        .wrapping_mul(0x9E37_79B9_7F4A_7C15)
-        .wrapping_add(crate::now_us().unsigned_abs());
-    let from = u16::try_from(seed % u64::from(ports)).unwrap_or(0);
-    for _ in 0..1_000 {
-        let n = u32::from(TRIED.fetch_add(1, Ordering::Relaxed)) * 7 + u32::from(from);
-        let port = PORTS.start + u16::try_from(n % u32::from(ports)).unwrap_or(0);
-        if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
-            return Ok(port);
-        }
-    }
-    Err(std::io::Error::other("no port of 127.0.0.1 is free"))
+    let is_free = |port: &u16| TcpListener::bind((Ipv4Addr::LOCALHOST, *port)).is_ok();
+    let found = shop::free_ports().find(is_free);
+    found.ok_or_else(|| std::io::Error::other("no port of 127.0.0.1 is free"))
 }
 
 /// Where `program` is: in one of `folders`, or on the PATH.

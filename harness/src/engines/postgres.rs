@@ -25,6 +25,8 @@ pub struct PrivatePostgres {
     account: Account,
     port: u16,
     process: Option<Process>,
+    /// The processor time of the processes that have ended.
+    spent: Duration,
     watchdog: Watchdog,
 }
 
@@ -50,6 +52,7 @@ impl PrivatePostgres {
             account,
             port,
             process: None,
+            spent: Duration::ZERO,
             watchdog,
         };
         postgres.init(&initdb)?;
@@ -70,6 +73,11 @@ impl PrivatePostgres {
     /// All its processes, the postmaster first; none while it is down.
     pub fn pids(&self) -> Vec<u32> {
         self.process.as_ref().map(Process::pids).unwrap_or_default()
+    }
+
+    /// The processor time that all its processes took, from its first start on.
+    pub fn cpu(&self) -> Duration {
+        self.spent + self.process.as_ref().map_or(Duration::ZERO, Process::cpu)
     }
 
     /// Stops it in order: transactions that are open are rolled back. One that is down stays down.
@@ -146,6 +154,7 @@ impl PrivatePostgres {
 
     fn end(&mut self, how: Signal) {
         if let Some(process) = self.process.take() {
+            self.spent += process.cpu();
             process.end(how, END);
             self.watchdog.tell(&[]);
         }

@@ -2,6 +2,7 @@
 
 use super::EngineError;
 use crate::priority::give_way;
+use crate::target::cpu;
 use rustix::process::{Pid, Signal, kill_process};
 use std::collections::BTreeMap;
 use std::process::{Child, Command};
@@ -35,6 +36,11 @@ impl Process {
     /// Itself and its descendants, in the order of their birth as far as there is one.
     pub(super) fn pids(&self) -> Vec<u32> {
         tree(self.pid())
+    }
+
+    /// The processor time that all of it took so far.
+    pub(super) fn cpu(&self) -> Duration {
+        cpu::of_all_below(self.pid())
     }
 
     pub(super) fn signal(&self, how: Signal) {

@@ -28,6 +28,8 @@ pub struct PrivateRabbit {
     account: Account,
     ports: Ports,
     process: Option<Process>,
+    /// The processor time of the processes that have ended.
+    spent: Duration,
     mapper: Process,
     watchdog: Watchdog,
 }
@@ -78,6 +80,7 @@ impl PrivateRabbit {
             account,
             ports,
             process: None,
+            spent: Duration::ZERO,
             mapper,
             watchdog,
         };
@@ -100,9 +103,15 @@ impl PrivateRabbit {
         self.process.as_ref().map(Process::pids).unwrap_or_default()
     }
 
+    /// The processor time that all its processes took, from its first start on.
+    pub fn cpu(&self) -> Duration {
+        self.spent + self.process.as_ref().map_or(Duration::ZERO, Process::cpu)
+    }
+
     /// Stops it in order, which takes some seconds. One that is down stays down.
     pub fn stop(&mut self) {
         if let Some(process) = self.process.take() {
+            self.spent += process.cpu();
             process.end(Signal::TERM, END);
             self.tell_watchdog();
         }
@@ -111,6 +120,7 @@ impl PrivateRabbit {
     /// Kills it with SIGKILL.
     pub fn kill(&mut self) {
         if let Some(process) = self.process.take() {
+            self.spent += process.cpu();
             process.kill();
             self.tell_watchdog();
         }

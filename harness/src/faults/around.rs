@@ -3,9 +3,9 @@
 use super::{Planned, Side};
 use crate::engines::{EngineError, PrivatePostgres, PrivateRabbit};
 use crate::proxy::{Counts, Network, Proxy};
+use platform::Endpoint;
 use platform::store::postgres::admin;
 use std::collections::BTreeMap;
-use std::net::{SocketAddr, ToSocketAddrs};
 
 /// What stands around a shop. Everything here blocks.
 #[derive(Default)]
@@ -40,7 +40,9 @@ impl Around {
                 continue;
             }
             let url = url(service, side).ok_or_else(|| format!("{service} has no {side}"))?;
-            let to = address(&url).ok_or_else(|| format!("nobody knows where {side} is"))?;
+            let unknown = || format!("nobody knows where {side} is");
+            let endpoint = Endpoint::of(&url).ok_or_else(unknown)?;
+            let to = endpoint.address().map_err(|_| unknown())?;
             let proxy = Proxy::start(to).map_err(|error| format!("a proxy: {error}"))?;
             self.proxies.insert(way, proxy);
         }
@@ -50,11 +52,8 @@ impl Around {
     /// The URL by which a service reaches an engine: through the proxy, where there is one.
     pub fn url(&self, service: &str, side: Side, direct: &str) -> String {
         let proxy = self.proxies.get(&(service.to_owned(), side));
-        match (proxy, authority(direct)) {
-            (Some(proxy), Some((from, to))) => {
-                let (before, after) = (&direct[..from], &direct[to..]);
-                format!("{before}{}{after}", proxy.address())
-            }
+        match (proxy, Endpoint::of(direct)) {
+            (Some(proxy), Some(endpoint)) => endpoint.by_way_of(proxy.address()),
             _ => direct.to_owned(),
         }
     }
@@ -155,31 +154,6 @@ fn wait_for<T>(work: impl Future<Output = T>) -> Result<T, String> {
     Ok(runtime.map_err(|error| error.to_string())?.block_on(work))
 }
 
-/// Where the host of a URL begins and ends.
-fn authority(url: &str) -> Option<(usize, usize)> {
-    let from = url.find("://")? + 3;
-    let to = url[from..]
-        .find(['/', '?'])
-        .map_or(url.len(), |end| from + end);
-    let host = url[from..to].rfind('@').map_or(from, |at| from + at + 1);
-    Some((host, to))
-}
-
-fn address(url: &str) -> Option<SocketAddr> {
-    let (from, to) = authority(url)?;
-    let host = &url[from..to];
-    let usual = if url.starts_with("amqp") { 5672 } else { 5432 };
-    let found = if host.rsplit(']').next()?.contains(':') {
-        host.to_socket_addrs()
-    } else {
-        format!("{host}:{usual}").to_socket_addrs()
-    };
-    let mut found: Vec<SocketAddr> = found.ok()?.collect();
-    // A name for both families is mostly served on the older one only.
-    found.sort_by_key(|address| !address.is_ipv4());
-    found.first().copied()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -206,6 +180,5 @@ mod tests {
         assert!(port.ends_with("/%2f?x=1"), "{proxied}");
         assert_eq!(around.url("orders", Side::Database, direct), direct);
         assert_eq!(around.url("payments", Side::Broker, direct), direct);
-        assert_eq!(address(direct), "127.0.0.1:5672".parse().ok());
     }
 }

@@ -62,11 +62,7 @@ fn meant(
                 why: format!("a {status} that cannot be read: {error}"),
             })
         }
-        // Said before any effect; every other 5xx may have happened.
-        Ok((StatusCode::SERVICE_UNAVAILABLE, body)) if is_overloaded(&body) => {
-            Outcome::Refused { status: 503 }
-        }
-        Ok((status, _)) if status.is_client_error() => Outcome::Refused {
+        Ok((status, body)) if is_refusal(status, &body) => Outcome::Refused {
             status: status.as_u16(),
         },
         Ok((status, _)) => Outcome::Unknown {
@@ -79,11 +75,21 @@ fn meant(
     }
 }
 
-fn is_overloaded(body: &[u8]) -> bool {
+/// The 503s that say that nothing was done. Every other 5xx may have happened.
+const NOT_DONE: [&str; 2] = ["/problems/overloaded", "/problems/outage"];
+
+/// Whether an answer says that what was asked is certainly not done by this request. What an earlier one under the
+/// same key has done is another question.
+pub fn is_refusal(status: StatusCode, body: &[u8]) -> bool {
     #[derive(Deserialize)]
     struct Problem {
         r#type: String,
     }
-    serde_json::from_slice(body)
-        .is_ok_and(|problem: Problem| problem.r#type.ends_with("/overloaded"))
+    if status != StatusCode::SERVICE_UNAVAILABLE {
+        return status.is_client_error();
+    }
+    serde_json::from_slice(body).is_ok_and(|problem: Problem| {
+        let mut kinds = NOT_DONE.iter();
+        kinds.any(|kind| problem.r#type.ends_with(kind))
+    })
 }

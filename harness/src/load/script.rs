@@ -122,6 +122,14 @@ async fn admitted<'a>(
     }
 }
 
+/// How one order ended that was sent twice: done if one request did it, and refused only if both were.
+fn either(first: Outcome, second: Outcome) -> Outcome {
+    match (&first, &second) {
+        (Outcome::Ok { .. }, _) | (Outcome::Unknown { .. }, Outcome::Refused { .. }) => first,
+        _ => second,
+    }
+}
+
 impl Telling<'_> {
     /// Does what the script says; how its first request ended.
     async fn tell(&self, meant: Meant, script: Script) -> Outcome {
@@ -136,11 +144,7 @@ impl Telling<'_> {
                 let first = self.place(meant, &items);
                 let second = self.place(meant, &items);
                 let (first, second) = futures_util::future::join(first, second).await;
-                if matches!(first, Outcome::Ok { .. }) {
-                    first
-                } else {
-                    second
-                }
+                either(first, second)
             }
             Script::KeyReused(items, others) => {
                 let first = self.place(meant, &items).await;

@@ -1,6 +1,7 @@
 //! The servers of a distributed run, and everything that is asked of them directly: names made and taken away,
 //! versions.
 
+use platform::Endpoint;
 use platform::broker::{Queue, RabbitSettings, Routing};
 use platform::store::postgres::admin;
 use platform::store::{Postgres, PostgresSettings, Store};
@@ -75,9 +76,10 @@ pub(super) fn rabbit(amqp: &str, prefix: &str, routing: Routing) -> RabbitSettin
 
 /// What a broker says of itself before anybody has logged in; none when it cannot be reached in the clear.
 pub(super) async fn rabbitmq_version(amqp: &str) -> Option<String> {
-    let (host, port) = host_of(amqp, "amqp", 5672)?;
+    let endpoint = Endpoint::of(amqp).filter(|endpoint| endpoint.scheme() == "amqp")?;
     let asked = async {
-        let mut stream = TcpStream::connect((host.as_str(), port)).await.ok()?;
+        let address = (endpoint.host(), endpoint.port());
+        let mut stream = TcpStream::connect(address).await.ok()?;
         stream.write_all(b"AMQP\x00\x00\x09\x01").await.ok()?;
         let mut head = [0; 7];
         stream.read_exact(&mut head).await.ok()?;
@@ -100,20 +102,6 @@ fn version_in(start: &[u8]) -> Option<String> {
     let length = u32::from_be_bytes([length[0], length[1], length[2], length[3]]);
     let text = start.get(at + 4..)?.get(..usize::try_from(length).ok()?)?;
     String::from_utf8(text.to_vec()).ok()
-}
-
-/// Host and port of a URL; none when it has another scheme.
-pub(super) fn host_of(url: &str, scheme: &str, usual_port: u16) -> Option<(String, u16)> {
-    let (its, rest) = url.split_once("://")?;
-    let authority = rest.split(['/', '?']).next()?;
-    let host = authority
-        .rsplit_once('@')
-        .map_or(authority, |(_, host)| host);
-    let (name, port) = match host.rsplit_once(':') {
-        Some((name, port)) => (name, port.parse().ok()?),
-        None => (host, usual_port),
-    };
-    its.starts_with(scheme).then(|| (name.to_owned(), port))
 }
 
 /// A URL without its password, to be shown and written down. That of `guest` is no secret.
@@ -140,16 +128,10 @@ mod tests {
     }
 
     #[test]
-    fn hosts_and_passwords_are_found_in_urls() {
+    fn passwords_are_not_shown() {
         let url = "amqp://guest:secret@mq:5673/%2f";
-        assert_eq!(host_of(url, "amqp", 5672), Some(("mq".to_owned(), 5673)));
         assert_eq!(veiled(url), "amqp://guest:…@mq:5673/%2f");
         let url = "postgres://postgres@127.0.0.1/postgres";
-        assert_eq!(
-            host_of(url, "postgres", 5432),
-            Some(("127.0.0.1".to_owned(), 5432))
-        );
         assert_eq!(veiled(url), url);
-        assert_eq!(host_of(url, "amqp", 5672), None);
     }
 }

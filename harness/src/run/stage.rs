@@ -236,7 +236,8 @@ impl Stage {
 
     /// What the processes of the run have taken so far.
     pub(super) fn spent(&self) -> costs::Spent {
-        costs::spent(&self.shop(), self.servers.as_ref())
+        let around = self.around.lock().unwrap_or_else(PoisonError::into_inner);
+        costs::spent(&self.shop(), &around, self.servers.as_ref())
     }
 
     pub(super) fn shop(&self) -> std::sync::MutexGuard<'_, Shop> {

@@ -1,6 +1,7 @@
 //! A client of a shop in a world. It writes down what it did and saw, like the clients of a real run.
 
 use crate::history::{Action, Operation, Outcome, Story};
+use crate::load::ask::is_refusal;
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
 use contract::http::{
@@ -103,7 +104,7 @@ impl Client {
         for _ in 0..TRIES {
             match self.place_once(intent, items).await {
                 Outcome::Ok { order_id, .. } => return Some(order_id),
-                Outcome::Refused { .. } => return None,
+                Outcome::Refused { status } if status < 500 => return None,
                 _ => tokio::time::sleep(PAUSE).await,
             }
         }
@@ -152,7 +153,10 @@ impl Client {
                 Ok((StatusCode::CREATED, text)) => accepted(&text),
                 other => not_done(other),
             };
-            let is_answered = !matches!(outcome, Outcome::Unknown { .. });
+            let is_answered = !matches!(
+                outcome,
+                Outcome::Unknown { .. } | Outcome::Refused { status: 500.. }
+            );
             self.note(
                 intent,
                 Action::PlaceBadly {
@@ -350,7 +354,7 @@ fn accepted(text: &str) -> Outcome {
 /// What an answer that is no success says of the outcome.
 fn not_done(answer: Result<(StatusCode, String), String>) -> Outcome {
     match answer {
-        Ok((status, _)) if status.is_client_error() => Outcome::Refused {
+        Ok((status, text)) if is_refusal(status, text.as_bytes()) => Outcome::Refused {
             status: status.as_u16(),
         },
         Ok((status, _)) => Outcome::Unknown {

@@ -129,7 +129,8 @@ impl Target {
     }
 
     /// How full the queue of a service is, over all its replicas: what waits is the same for all of them, what is
-    /// with a consumer each counts for itself.
+    /// with a consumer each counts for itself. What is put off is with consumers too, as long as they can hold it;
+    /// more than that is counted by each, so there may be less than is said, but never more.
     ///
     /// # Errors
     /// When one does not answer.
@@ -143,7 +144,9 @@ impl Target {
             for (name, value) in counts {
                 let so_far = all.get(&name).and_then(serde_json::Value::as_u64);
                 let merged = match (so_far, value.as_u64()) {
-                    (Some(a), Some(b)) if name == "unacked" => (a + b).into(),
+                    (Some(a), Some(b)) if ["unacked", "retrying"].contains(&name.as_str()) => {
+                        (a + b).into()
+                    }
                     (Some(a), Some(b)) => a.max(b).into(),
                     _ => value,
                 };

@@ -5,6 +5,9 @@ use contract::http::OrderStatus;
 use contract::{OrderId, Quantity};
 use harness::history::{Action, Operation, Outcome, Story};
 
+/// The database did not work, so nothing was done.
+const OUTAGE: Outcome = Outcome::Refused { status: 503 };
+
 /// Later repeats and reads of an order begin with its first request.
 struct Client {
     first: Operation,
@@ -24,6 +27,21 @@ impl Client {
 
     fn again(&self, by_us: i64) -> Operation {
         self.later(by_us, self.first.action.clone(), self.first.outcome.clone())
+    }
+
+    /// Sends it and goes; somebody else meets an outage, and there is no order under that key.
+    fn hangs_up(&self) -> Vec<Operation> {
+        let hung_up = Outcome::Unknown {
+            why: "hung up".to_owned(),
+        };
+        let refused = self.later(0, self.first.action.clone(), OUTAGE);
+        vec![
+            self.later(0, self.first.action.clone(), hung_up),
+            Operation {
+                key: refused.key.map(|key| key + "-refused"),
+                ..refused
+            },
+        ]
     }
 
     fn read(&self, by_us: i64, status: OrderStatus, version: i64) -> Operation {
@@ -94,17 +112,14 @@ impl Recipe {
                 };
                 vec![client.later(0, body, Outcome::Refused { status: 400 })]
             }
-            Story::Abandoned => {
-                vec![client.later(
-                    0,
-                    first.action,
-                    Outcome::Unknown {
-                        why: "hung up".to_owned(),
-                    },
-                )]
-            }
+            Story::Abandoned => client.hangs_up(),
             Story::Retry => vec![first, client.again(20_000)],
-            Story::DoubleClick => vec![first, client.again(0)],
+            // Asked once more in an outage, which says nothing of what was done before.
+            Story::DoubleClick => vec![
+                first.clone(),
+                client.again(0),
+                client.later(20_000, first.action, OUTAGE),
+            ],
             Story::KeyReused => {
                 let line = self.lines(n).into_iter().map(|line| self.line(line)).next();
                 let mut other = line.expect("an order has a line");

@@ -1,85 +1,17 @@
 //! Runs the program. One run is shared by all who only want to look at it, or to spoil a copy of it.
 
+pub use crate::program::{Said, command, run};
+
+use crate::program::run_or_again;
 use serde_json::Value;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::OnceLock;
 use tempfile::TempDir;
-
-/// How often a run is tried on a machine that is busy with something else.
-const TRIES: usize = 4;
-
-/// How a command ended.
-pub struct Said {
-    /// The exit code.
-    pub code: i32,
-    /// Standard output.
-    pub out: String,
-    /// Standard error.
-    pub err: String,
-}
-
-impl Said {
-    /// Both, for messages about a test that failed.
-    pub fn all(&self) -> String {
-        format!("exit code {}\n{}\n{}", self.code, self.out, self.err)
-    }
-
-    /// Ends the test if the exit code is another, or if any of `parts` was not said.
-    #[track_caller]
-    pub fn expect(&self, code: i32, parts: &[&str]) -> &Self {
-        assert_eq!(self.code, code, "{}", self.all());
-        for part in parts {
-            let was_said = self.out.contains(part) || self.err.contains(part);
-            assert!(was_said, "{part:?} was not said:\n{}", self.all());
-        }
-        self
-    }
-}
-
-impl From<Output> for Said {
-    fn from(output: Output) -> Self {
-        Self {
-            code: output.status.code().unwrap_or(-1),
-            out: String::from_utf8(output.stdout).expect("text"),
-            err: String::from_utf8(output.stderr).expect("text"),
-        }
-    }
-}
-
-/// The program with these arguments, not yet started.
-pub fn command(args: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_crashcart"));
-    command.args(args).env_remove("RUST_LOG");
-    command
-}
 
 /// The program with these arguments.
 pub fn crashcart(args: &[&str]) -> Said {
     command(args).output().expect("crashcart runs").into()
-}
-
-/// Runs, with recordings in `runs`, while no other test does: two cores are not enough for the generators of two.
-pub fn run(runs: &Path, args: &[&str]) -> Said {
-    run_or_again(runs, args, || ())
-}
-
-/// Like [`run`]; what a run has left that counted for nothing is put right by `before_again`.
-fn run_or_again(runs: &Path, args: &[&str], before_again: impl Fn()) -> Said {
-    static ONE: Mutex<()> = Mutex::new(());
-    let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
-    let all = [&["run", "--runs", path(runs)], args].concat();
-    for _ in 1..TRIES {
-        let said = crashcart(&all);
-        // What the rest of the machine does is not what is tested.
-        let is_slow = said.code == 114 && said.out.contains("because     V7 generator (");
-        if !is_slow {
-            return said;
-        }
-        before_again();
-    }
-    crashcart(&all)
 }
 
 /// A file of `n` orders of different sizes, one of them for nothing.

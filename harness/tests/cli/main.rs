@@ -4,5 +4,7 @@ mod check;
 mod dead;
 mod flags;
 mod kit;
+#[path = "../program/mod.rs"]
+mod program;
 mod run;
 mod serve;

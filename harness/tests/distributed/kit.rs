@@ -1,5 +1,7 @@
 //! Runs the program on real engines, or starts a shop on them that others can judge.
 
+pub use crate::program::{run, run_command as command};
+
 use harness::target::{Distributed, DistributedConfig, EngineUrls, Places, SERVICES};
 use platform::broker::{Queue, RabbitSettings, Routing, rabbit};
 use platform::engines::Engines;
@@ -7,72 +9,8 @@ use platform::store::postgres::admin;
 use serde_json::Value;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
 use std::sync::atomic::AtomicBool;
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
-
-/// How often a run is tried on a machine that is busy with something else.
-const TRIES: usize = 4;
-
-/// How a command ended.
-pub struct Said {
-    pub code: i32,
-    pub out: String,
-    pub err: String,
-}
-
-impl Said {
-    /// Both, for messages about a test that failed.
-    pub fn all(&self) -> String {
-        format!("exit code {}\n{}\n{}", self.code, self.out, self.err)
-    }
-
-    #[track_caller]
-    pub fn expect(&self, code: i32, parts: &[&str]) -> &Self {
-        assert_eq!(self.code, code, "{}", self.all());
-        for part in parts {
-            let was_said = self.out.contains(part) || self.err.contains(part);
-            assert!(was_said, "{part:?} was not said:\n{}", self.all());
-        }
-        self
-    }
-}
-
-impl From<Output> for Said {
-    fn from(output: Output) -> Self {
-        Self {
-            code: output.status.code().unwrap_or(-1),
-            out: String::from_utf8(output.stdout).expect("text"),
-            err: String::from_utf8(output.stderr).expect("text"),
-        }
-    }
-}
-
-/// `crashcart run` with recordings in `runs`, not yet started.
-pub fn command(runs: &Path, args: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_crashcart"));
-    command
-        .args(["run", "--runs", runs.to_str().unwrap()])
-        .args(args)
-        .env_remove("RUST_LOG");
-    command
-}
-
-/// Runs while no other test does: two cores are not enough for the generators of two. Tries again when only the
-/// generator was late: what the rest of the machine does is not what is tested.
-pub fn run(runs: &Path, args: &[&str]) -> Said {
-    static ONE: Mutex<()> = Mutex::new(());
-    let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
-    let once = || Said::from(command(runs, args).output().expect("crashcart runs"));
-    for _ in 1..TRIES {
-        let said = once();
-        if said.code != 114 || !said.out.contains("because     V7 generator (") {
-            return said;
-        }
-    }
-    once()
-}
 
 /// The summary of the latest run.
 pub fn summary(runs: &Path) -> Value {

@@ -35,10 +35,16 @@ async fn postgres_keeps_what_was_committed_through_an_immediate_restart() {
     }
     let sql = "create table kept (n bigint); insert into kept values (7)";
     client.batch_execute(sql).await.unwrap();
+    let work = "select count(*) from generate_series(1, 1000000)";
+    assert_eq!(number(&client, work).await, 1_000_000);
+    let took = postgres.cpu();
+    assert!(took > Duration::ZERO);
     let (old, address) = (postgres.pids(), postgres.address());
     postgres.restart_immediate().unwrap();
     assert!(!old.iter().any(|pid| is_alive(*pid)));
     assert_eq!(postgres.address(), address);
+    // What its processes took does not go with them.
+    assert!(postgres.cpu() >= took, "{:?} and {took:?}", postgres.cpu());
     assert!(client.simple_query("select 1").await.is_err());
     let client = connect(&postgres, "postgres").await;
     assert_eq!(number(&client, "select n from kept").await, 7);

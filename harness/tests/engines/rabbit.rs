@@ -1,6 +1,7 @@
 //! A RabbitMQ node of our own.
 
 use super::{PATIENCE, a_killed_parent_leaves_nothing, dir_of_a_parent, is_alive, is_empty};
+use contract::{EventType, Message, MessageId};
 use harness::engines::{PrivateRabbit, can_start};
 use lapin::options::{
     BasicAckOptions, BasicGetOptions, BasicPublishOptions, ConfirmSelectOptions,
@@ -8,8 +9,11 @@ use lapin::options::{
 };
 use lapin::types::{AMQPValue, FieldTable};
 use lapin::{BasicProperties, Channel, Connection, ConnectionProperties};
+use platform::broker::{Broker, BrokerError, Queue, Rabbit, RabbitSettings};
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 use tokio::time::timeout;
+use uuid::Uuid;
 
 async fn connect(rabbit: &PrivateRabbit) -> (Connection, Channel) {
     let properties = ConnectionProperties::default();
@@ -124,5 +128,84 @@ fn an_owner_of_a_rabbit() {
     if let Some(dir) = dir_of_a_parent() {
         let rabbit = PrivateRabbit::start(&dir).unwrap();
         super::wait_to_be_killed(&rabbit.pids());
+    }
+}
+
+/// Asks until the server is there.
+async fn until_ok<T>(mut ask: impl AsyncFnMut() -> Result<T, BrokerError>) -> T {
+    let until = Instant::now() + PATIENCE;
+    loop {
+        match ask().await {
+            Ok(value) => return value,
+            Err(error) => assert!(Instant::now() < until, "{error}"),
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test]
+async fn what_was_put_off_survives_a_killed_server() {
+    if !can_start("what_was_put_off_survives_a_killed_server") {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let mut rabbit = PrivateRabbit::start(dir.path()).unwrap();
+    let queues = vec![Queue {
+        service: "products",
+        hears: vec![EventType::ProductRestocked],
+    }];
+    let mut settings = RabbitSettings::new(rabbit.url(), "story", queues);
+    settings.timeout = Duration::from_secs(2);
+    let broker = Rabbit::new(settings).unwrap();
+    // A killed node may have forgotten a new queue, as above.
+    until_ok(async || broker.publish(&[]).await).await;
+    rabbit.stop();
+    rabbit.start_again().unwrap();
+    let all: Vec<Message> = (1..=40).map(message).collect();
+    until_ok(async || broker.publish(&all).await).await;
+    let mut deliveries = until_ok(async || broker.subscribe("products").await).await;
+    let mut put_off = 0;
+    while put_off < 40 {
+        // Some are due at once and on their way back, some while the server is down, some after.
+        let batch = deliveries.next(40).await.unwrap();
+        for one in batch.iter().filter(|one| one.attempts == 0) {
+            let pause = Duration::from_millis(put_off * put_off * 4);
+            let asked = deliveries.retry(one.tag, pause, "not yet");
+            asked.await.unwrap();
+            put_off += 1;
+        }
+    }
+    rabbit.kill();
+    while deliveries.next(100).await.is_ok() {}
+    drop(deliveries);
+    rabbit.start_again().unwrap();
+    let mut deliveries = until_ok(async || broker.subscribe("products").await).await;
+    let mut seen = BTreeSet::new();
+    while seen.len() < 40 {
+        let batch = timeout(PATIENCE, deliveries.next(100)).await;
+        let batch = batch.expect("none is lost").unwrap();
+        // An ack that was lost brings a message back as it was before; that is not the one that was put off.
+        let put_off = batch.iter().filter(|one| one.attempts == 1);
+        seen.extend(put_off.map(|one| one.message.id));
+        deliveries.ack(batch[batch.len() - 1].tag).await.unwrap();
+    }
+    let depth = until_ok(async || match broker.depth("products").await? {
+        depth if depth.retrying > 0 => Err(BrokerError::Unavailable(format!("{depth:?}"))),
+        depth => Ok(depth),
+    });
+    assert_eq!(depth.await.dead, 0);
+}
+
+fn message(n: u128) -> Message {
+    Message {
+        id: MessageId(Uuid::from_u128(n)),
+        source: "story".to_owned(),
+        kind: "product.restocked".to_owned(),
+        subject: Uuid::from_u128(n),
+        time_us: 1_767_225_600_000_000,
+        cause: None,
+        traceparent: None,
+        tracestate: None,
+        data: "{}".to_owned(),
     }
 }

@@ -44,6 +44,13 @@ fn an_overloaded_service_has_done_nothing() {
 }
 
 #[test]
+fn a_service_whose_database_does_not_work_has_done_nothing() {
+    let problem = r#"{"type":"/problems/outage","status":503}"#;
+    let outcomes = outcomes(orders(StatusCode::SERVICE_UNAVAILABLE, problem));
+    assert_eq!(one(&outcomes), "Refused { status: 503 }");
+}
+
+#[test]
 fn every_other_5xx_may_have_been_done() {
     let problem = r#"{"type":"/problems/unavailable","detail":"not overloaded"}"#;
     let unavailable = outcomes(orders(StatusCode::SERVICE_UNAVAILABLE, problem));

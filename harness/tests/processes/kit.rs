@@ -5,6 +5,7 @@ use futures_util::FutureExt;
 use futures_util::future::join_all;
 use harness::client::{Call, Client};
 use hyper::Method;
+use platform::Endpoint;
 use platform::broker::rabbit::admin::delete_all;
 use platform::broker::{Queue, RabbitSettings};
 use platform::engines::Engines;
@@ -109,16 +110,12 @@ impl Place {
 
 /// `url` with `address` instead of its host and port.
 fn by_way_of(url: &str, address: SocketAddr) -> String {
-    let (head, path) = url.rsplit_once('/').expect("a path");
-    let at = head.rfind(['@', '/']).expect("a host") + 1;
-    format!("{}{address}/{path}", &head[..at])
+    endpoint(url).by_way_of(address)
 }
 
-/// Host and port of `url`.
-pub fn authority(url: &str) -> String {
-    let (head, _) = url.rsplit_once('/').expect("a path");
-    let at = head.rfind(['@', '/']).expect("a host") + 1;
-    head[at..].to_owned()
+/// Where `url` leads.
+pub fn endpoint(url: &str) -> Endpoint<'_> {
+    Endpoint::of(url).expect("a URL with a host")
 }
 
 /// A process that does not outlive the test.

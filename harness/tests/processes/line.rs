@@ -1,5 +1,6 @@
 //! A line between a service and an engine that can be cut and mended.
 
+use platform::Endpoint;
 use std::net::SocketAddr;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -12,8 +13,9 @@ pub struct Line {
 }
 
 impl Line {
-    /// A line to `target`. It runs on a thread of its own, because stories wait for processes.
-    pub fn to(target: String) -> Self {
+    /// A line to `endpoint`. It runs on a thread of its own, because stories wait for processes.
+    pub fn to(endpoint: Endpoint<'_>) -> Self {
+        let target = endpoint.address().expect("the engine's address");
         let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
         listener.set_nonblocking(true).expect("a socket");
         let address = listener.local_addr().expect("an address");
@@ -27,7 +29,7 @@ impl Line {
             runtime.block_on(async move {
                 let listener = TcpListener::from_std(listener).expect("a listener");
                 while let Ok((near, _)) = listener.accept().await {
-                    tokio::spawn(pass(near, target.clone(), seen.clone()));
+                    tokio::spawn(pass(near, target, seen.clone()));
                 }
             });
         });
@@ -45,7 +47,7 @@ impl Line {
     }
 }
 
-async fn pass(mut near: TcpStream, target: String, mut whole: watch::Receiver<bool>) {
+async fn pass(mut near: TcpStream, target: SocketAddr, mut whole: watch::Receiver<bool>) {
     if !*whole.borrow() {
         return;
     }

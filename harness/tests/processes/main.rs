@@ -4,7 +4,7 @@ mod kit;
 mod line;
 
 use futures_util::future::{join, join_all};
-use kit::{Starting, authority, orders, tell};
+use kit::{Starting, endpoint, orders, tell};
 use line::Line;
 use serde_json::json;
 
@@ -188,8 +188,8 @@ async fn who_obeys_turns_its_dial_counts_what_it_did_and_ends_with_its_input() {
 async fn a_service_without_its_database_or_its_broker_is_not_ready_and_says_what_is_missing() {
     let name = "a_service_without_its_database_or_its_broker_is_not_ready_and_says_what_is_missing";
     tell(name, |place| async move {
-        let database = Line::to(authority(&place.engines.postgres));
-        let broker = Line::to(authority(&place.engines.amqp));
+        let database = Line::to(endpoint(&place.engines.postgres));
+        let broker = Line::to(endpoint(&place.engines.amqp));
         let postgres = place.postgres_at(database.address);
         let amqp = place.amqp_at(broker.address);
         let products = place.start("products", &["--postgres", &postgres, "--amqp", &amqp]);
@@ -203,6 +203,13 @@ async fn a_service_without_its_database_or_its_broker_is_not_ready_and_says_what
         );
         // Who watches an outage sees it.
         products.until_metric_is("crashcart_store_up", "0").await;
+        let body = json!({ "name": "a record", "priceCents": 100, "stock": 1 });
+        let answer = products.post("/api/v1/products", "outage", &body).await;
+        let (status, problem) = answer.expect("the service itself is there");
+        assert_eq!(
+            (status, &problem["type"]),
+            (503, &json!("/problems/outage"))
+        );
         database.mend();
         products.until_ready_is(200).await;
         products.until_metric_is("crashcart_store_up", "1").await;

@@ -3,7 +3,7 @@
 use contract::http::{Order, OrderStatus};
 use contract::{Cents, OrderId, Reason};
 use platform::params;
-use platform::store::{Result, Row, StoreError, Tx};
+use platform::store::{Insert, Kind, Result, Row, StoreError, Tx};
 use std::borrow::Cow;
 
 const COLUMNS: &str =
@@ -16,25 +16,34 @@ pub(crate) async fn exists(tx: &dyn Tx, id: OrderId) -> Result<bool> {
     Ok(!tx.query(sql, params![id.0]).await?.is_empty())
 }
 
+const ORDERS: Insert = Insert {
+    table: "orders",
+    columns: &[
+        ("id", Kind::Text),
+        ("status", Kind::Text),
+        ("version", Kind::Int),
+        ("items", Kind::Text),
+        ("created_at_us", Kind::Int),
+        ("trace_id", Kind::Text),
+        ("idempotency_key", Kind::Text),
+    ],
+    key: None,
+};
+
 /// Stores a new order.
 pub(crate) async fn insert(tx: &dyn Tx, order: &Order) -> Result<()> {
     let items = serde_json::to_string(&order.items)
         .map_err(|error| StoreError::Statement(error.to_string()))?;
-    tx.execute(
-        "insert into orders (id, status, version, items, created_at_us, trace_id, idempotency_key)
-         values ($1, $2, $3, $4, $5, $6, $7)",
-        params![
-            order.id.0,
-            order.status.as_str(),
-            order.version,
-            items,
-            order.created_at_us,
-            order.trace_id.as_str(),
-            order.idempotency_key.as_deref()
-        ],
-    )
-    .await?;
-    Ok(())
+    let row = params![
+        order.id.0,
+        order.status.as_str(),
+        order.version,
+        items,
+        order.created_at_us,
+        order.trace_id.as_str(),
+        order.idempotency_key.as_deref()
+    ];
+    tx.insert(&ORDERS, row).await.map(drop)
 }
 
 /// How an order ends.

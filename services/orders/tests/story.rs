@@ -1,17 +1,20 @@
 //! The story of orders alone: whoever tells it plays the clients, products and payments.
 
-use axum::http::{Method, StatusCode};
+use axum::body::{Body, to_bytes};
+use axum::http::{Method, Request, StatusCode};
 use contract::events::{
     OrderCanceled, OrderCreated, OrderFinished, ReservationCanceled, ReservationConsumed,
     ReservationFailed,
 };
 use contract::http::{Order, OrderAccepted, OrderStatus};
 use contract::{Cents, Event, EventType, Line, OrderId, ProductId, Quantity, Reason};
+use futures_util::future::join_all;
 use orders::{NAME, Orders, order};
+use platform::fault::Doom;
 use platform::stage::{Stage, reacts, trace_id};
 use platform::world::{Mischief, World};
 use platform::{Context, Illegal, Service, Settings};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::sync::Arc;
 use uuid::Uuid;
 
@@ -26,6 +29,7 @@ platform::stories! {
         an_impossible_event_is_given_up_by_name_and_holds_nobody_up,
         a_settled_order_stays_as_it_is,
         a_dead_letter_can_be_replayed_and_discarded,
+        an_order_that_the_database_did_not_take_is_refused_and_one_that_it_may_have_is_not,
     }
     in_virtual_time_only {
         orders_hears_exactly_what_it_reacts_to: "it asks the service itself, on a store of its own",
@@ -300,4 +304,46 @@ async fn a_dead_letter_can_be_replayed_and_discarded() {
     assert!(stage.dead().await.is_empty());
     assert_eq!(stage.discard(&impossible).await, StatusCode::NOT_FOUND);
     assert_eq!(stage.replay(&impossible).await, StatusCode::NOT_FOUND);
+}
+
+/// Sends an order under `key`: the status of the answer and its body.
+async fn send(stage: &Stage, key: &str) -> (StatusCode, Value) {
+    let body = json!({ "items": [{ "productId": RECORD, "quantity": 3 }] });
+    let request = Request::post("/api/v1/orders")
+        .header("content-type", "application/json")
+        .header("idempotency-key", key)
+        .body(Body::from(body.to_string()))
+        .unwrap();
+    let response = stage.world().request(NAME, request).await.unwrap();
+    let status = response.status();
+    let again_after = response.headers().contains_key("retry-after");
+    assert_eq!(again_after, status == StatusCode::SERVICE_UNAVAILABLE);
+    let body = to_bytes(response.into_body(), 4_096).await.unwrap();
+    (status, serde_json::from_slice(&body).unwrap())
+}
+
+async fn an_order_that_the_database_did_not_take_is_refused_and_one_that_it_may_have_is_not() {
+    let stage = open().await;
+    for doom in Doom::ALL {
+        stage.world().condemn(NAME, doom);
+        // They come together, so that they are a group at first.
+        let keys: Vec<String> = (1..=20).map(|n| format!("{doom:?}-{n}")).collect();
+        let sent = join_all(keys.iter().map(|key| send(&stage, key))).await;
+        stage.world().heal();
+        let there = stage.export("/api/v1/orders").await;
+        for (key, (status, body)) in keys.iter().zip(&sent) {
+            let is_there = there.iter().any(|order| order["idempotencyKey"] == **key);
+            let kind = body["type"].as_str().unwrap();
+            let expected = match doom {
+                Doom::Begin | Doom::Statement | Doom::Commit => (503, "/problems/outage", false),
+                Doom::Unknown => (500, "/problems/unknown", true),
+            };
+            assert_eq!((status.as_u16(), kind, is_there), expected, "{key}: {body}");
+        }
+        // Whoever asks again with the same key gets one order, whatever the answer was.
+        for answer in join_all(keys.iter().map(|key| send(&stage, key))).await {
+            assert_eq!(answer.0, StatusCode::CREATED, "{}", answer.1);
+        }
+    }
+    assert_eq!(stage.export("/api/v1/orders").await.len(), 80);
 }

@@ -2,7 +2,7 @@
 
 use contract::http::{Payment, PaymentStatus};
 use contract::{Bug, Cents, MessageId, OrderId, PaymentId, Reason};
-use platform::store::{Claim, Result, Row, StoreError, Tx};
+use platform::store::{Claim, Insert, Kind, Result, Row, StoreError, Tx};
 use platform::{Context, Origin, Trace, params, planted};
 use std::borrow::Cow;
 
@@ -15,25 +15,36 @@ pub(crate) struct Open {
     pub(crate) origin: Origin,
 }
 
+const PAYMENTS: Insert = Insert {
+    table: "payments",
+    columns: &[
+        ("id", Kind::Text),
+        ("order_id", Kind::Text),
+        ("amount_cents", Kind::Int),
+        ("status", Kind::Text),
+        ("version", Kind::Int),
+        ("told_by", Kind::Text),
+        ("traceparent", Kind::Text),
+        ("tracestate", Kind::Text),
+        ("created_at_us", Kind::Int),
+    ],
+    key: Some("id"),
+};
+
 /// Stores a new payment. False: the order has one already.
 pub(crate) async fn insert(tx: &dyn Tx, open: &Open, now_us: i64) -> Result<bool> {
-    let inserted = tx
-        .execute(
-            "insert into payments (id, order_id, amount_cents, status, version, told_by, traceparent, tracestate,
-                                   created_at_us)
-             values ($1, $2, $3, 'created', 1, $4, $5, $6, $7) on conflict do nothing",
-            params![
-                open.payment_id.0,
-                open.order_id.0,
-                open.amount_cents.get(),
-                open.origin.cause.map(|cause| cause.0),
-                open.origin.trace.traceparent(),
-                open.origin.trace.tracestate(),
-                now_us
-            ],
-        )
-        .await?;
-    Ok(inserted == 1)
+    let row = params![
+        open.payment_id.0,
+        open.order_id.0,
+        open.amount_cents.get(),
+        PaymentStatus::Created.as_str(),
+        1_i64,
+        open.origin.cause.map(|cause| cause.0),
+        open.origin.trace.traceparent(),
+        open.origin.trace.tracestate(),
+        now_us
+    ];
+    tx.insert(&PAYMENTS, row).await
 }
 
 const END: &str = "update payments set status = $2, reason = $3, version = version + 1

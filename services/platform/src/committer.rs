@@ -2,6 +2,7 @@
 //!
 //! A step that fails fails alone: the group is rolled back and the others run again without it.
 
+use crate::gather::Gather;
 use crate::said::conclude;
 use crate::store::{StoreError, Tx};
 use crate::{BoxFuture, Context, Error, Origin, Result, Said, http::Problem, metrics, planted};
@@ -69,15 +70,18 @@ pub(crate) async fn run(ctx: Context) {
         .take();
     let mut waiting = waiting.expect("a context runs one committer");
     let mut group = Vec::new();
+    let mut gather = Gather::new(ctx.settings().gather);
     while waiting
         .recv_many(&mut group, ctx.settings().commit_group_max)
         .await
         > 0
     {
+        gather.begins(group.len(), ctx.settings().commit_group_max);
         ctx.metrics()
             .commit_group
             .observe(metrics::size(group.len()));
         commit_group(&ctx, std::mem::take(&mut group)).await;
+        gather.more().await;
     }
 }
 
@@ -107,7 +111,8 @@ async fn commit_group(ctx: &Context, mut group: Vec<Box<dyn Queued>>) {
                 return group.into_iter().for_each(|job| job.answer(Err(unknown())));
             }
             Err(_) => {
-                // The commit itself failed, so nobody is known to be guilty: one at a time.
+                // The commit itself failed, or a statement that some share: nobody is known to be guilty, so one at
+                // a time.
                 for job in std::mem::take(&mut group) {
                     let mut alone = vec![job];
                     let outcome = persist(ctx, &mut alone).await;

@@ -40,6 +40,8 @@ pub struct Settings {
     pub commit_group_max: usize,
     /// Messages handled in one transaction.
     pub batch_max: usize,
+    /// Under load, how long messages and steps are gathered for one transaction; zero for not at all.
+    pub gather: Duration,
     /// Messages between commit and the broker's confirm; the rest is left to the sweeper.
     pub relay_max: usize,
     /// How often the sweeper looks for events that the relay missed.
@@ -66,6 +68,7 @@ impl Default for Settings {
             commits_max: 4_096,
             commit_group_max: 256,
             batch_max: 128,
+            gather: Duration::ZERO,
             relay_max: 10_000,
             sweep_every: Duration::from_millis(500),
             tries_max: 3,
@@ -275,7 +278,8 @@ impl Context {
     /// commit. `step` may run more than once, each time on a fresh transaction.
     ///
     /// # Errors
-    /// [`Error::Refused`]: nothing was changed, also when the queue is full. Everything else: unknown.
+    /// [`Error::Refused`]: nothing was changed, also when the queue is full. Nor was it when the store says
+    /// [`StoreError::Engine`](crate::store::StoreError::Engine). Everything else: unknown.
     pub async fn commit<I, T, S>(&self, origin: Origin, input: I, step: S) -> Result<T>
     where
         I: Send + Sync + 'static,

@@ -5,6 +5,7 @@
 
 use crate::broker::Delivery;
 use crate::fault::{Disturbed, Doom, Side, Site};
+use crate::lock::lock;
 use async_trait::async_trait;
 use contract::Message;
 use rand::seq::{IndexedRandom, SliceRandom};
@@ -12,8 +13,8 @@ use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 use std::ops::Range;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// A message that is published again comes so many milliseconds after the first time.
@@ -238,8 +239,4 @@ impl Site for Dial {
             self.counts.reordered.fetch_add(1, Relaxed);
         }
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

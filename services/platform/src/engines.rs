@@ -3,8 +3,9 @@
 //! Tests ask here. A machine without servers skips what needs them and says so; with `CRASHCART_ENGINES=required`
 //! a missing engine is a failure instead.
 
+use crate::Endpoint;
 use std::io::Write;
-use std::net::{TcpStream, ToSocketAddrs};
+use std::net::TcpStream;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -43,8 +44,8 @@ impl Engines {
             say("CRASHCART_AMQP", AMQP),
         );
         let is_required = std::env::var("CRASHCART_ENGINES").is_ok_and(|how| how == "required");
-        for (url, port) in [(&postgres, 5432), (&amqp, 5672)] {
-            if let Err(error) = reach(url, port) {
+        for url in [&postgres, &amqp] {
+            if let Err(error) = reach(url) {
                 assert!(!is_required, "{test}: {url} is required: {error}");
                 eprintln!(
                     "skipped {test}: {url}: {error}; CRASHCART_POSTGRES and CRASHCART_AMQP say where the engines are"
@@ -70,19 +71,8 @@ impl Engines {
     }
 }
 
-/// Whether somebody listens where `url` points to.
-fn reach(url: &str, usual_port: u16) -> std::io::Result<()> {
-    let authority = url.split_once("://").map_or(url, |(_, rest)| rest);
-    let authority = authority.split(['/', '?']).next().unwrap_or("");
-    let host = authority
-        .rsplit_once('@')
-        .map_or(authority, |(_, host)| host);
-    let address = if host.contains(':') {
-        host.to_owned()
-    } else {
-        format!("{host}:{usual_port}")
-    };
-    let address = address.to_socket_addrs()?.next();
-    let address = address.ok_or_else(|| std::io::Error::other("no such host"))?;
-    TcpStream::connect_timeout(&address, Duration::from_secs(2)).map(drop)
+/// Whether somebody listens where `url` leads.
+fn reach(url: &str) -> std::io::Result<()> {
+    let endpoint = Endpoint::of(url).ok_or_else(|| std::io::Error::other("no host in it"))?;
+    TcpStream::connect_timeout(&endpoint.address()?, Duration::from_secs(2)).map(drop)
 }

@@ -4,7 +4,7 @@
 //! so these are the places where one is made to land; a site may also fail a call, or change what is published.
 
 use crate::broker::{Broker, BrokerError, DeadLetter, Deliveries, Delivery, Depth, Late, Tapped};
-use crate::store::{Change, Claim, Insert, Param, Row, Store, StoreError, Tx};
+use crate::store::{Change, Claim, Insert, Last, Param, Row, Store, StoreError, Tx};
 use async_trait::async_trait;
 use contract::{Message, MessageId};
 use std::sync::Arc;
@@ -273,6 +273,13 @@ impl Tx for FaultyTx {
 
     async fn tune(&self, statement: &str) -> Result<(), StoreError> {
         self.inner.tune(statement).await
+    }
+
+    async fn finish(self: Box<Self>, last: &[Last<'_>]) -> Result<(), StoreError> {
+        for last in last {
+            last.work(&*self).await?;
+        }
+        self.commit().await
     }
 
     async fn commit(self: Box<Self>) -> Result<(), StoreError> {

@@ -3,7 +3,7 @@
 //! The key is claimed in the transaction of the work itself, before the work. There is no moment in which one
 //! is stored without the other, and two requests in flight meet on the primary key.
 
-use crate::store::Tx;
+use crate::store::{Insert, Kind, Tx};
 use crate::{Result, http::Problem, http::Reply, params};
 use uuid::Uuid;
 
@@ -26,27 +26,34 @@ impl Key {
     }
 }
 
+const KEYS: Insert = Insert {
+    table: "idempotency_keys",
+    columns: &[
+        ("key", Kind::Text),
+        ("fingerprint", Kind::Text),
+        ("status", Kind::Int),
+        ("location", Kind::Text),
+        ("body", Kind::Text),
+        ("created_at_us", Kind::Int),
+    ],
+    key: Some("key"),
+};
+
 /// Claims `key` for `reply`. None: it is ours, go on. Some: the reply that was given before; do nothing.
 ///
 /// # Errors
 /// Refused with 422 when the key was used for another request.
 pub async fn claim(tx: &dyn Tx, key: &Key, reply: &Reply, now_us: i64) -> Result<Option<Reply>> {
     let Key { key, fingerprint } = key;
-    let inserted = tx
-        .execute(
-            "insert into idempotency_keys (key, fingerprint, status, location, body, created_at_us)
-             values ($1, $2, $3, $4, $5, $6) on conflict do nothing",
-            params![
-                key,
-                fingerprint,
-                i64::from(reply.status),
-                reply.location.as_deref(),
-                reply.body.as_str(),
-                now_us
-            ],
-        )
-        .await?;
-    if inserted == 1 {
+    let row = params![
+        key,
+        fingerprint,
+        i64::from(reply.status),
+        reply.location.as_deref(),
+        reply.body.as_str(),
+        now_us
+    ];
+    if tx.insert(&KEYS, row).await? {
         return Ok(None);
     }
     let rows = tx

@@ -5,18 +5,22 @@
 //! the change that made it true, published at least once and applied at most once.
 #![deny(missing_docs)]
 
+mod backoff;
 pub mod broker;
 mod clock;
 mod committer;
 mod consumer;
 mod context;
 pub mod dial;
+mod endpoint;
 pub mod engines;
 mod error;
 pub mod fault;
+mod gather;
 pub mod http;
 pub mod idempotency;
 mod inbox;
+mod lock;
 mod log;
 pub mod logs;
 pub mod metrics;
@@ -34,6 +38,7 @@ pub mod world;
 
 pub use clock::{Clock, os_seed};
 pub use context::{Context, Parts, Settings};
+pub use endpoint::Endpoint;
 pub use error::{Error, Illegal, Result};
 pub use planted::PLANTED;
 pub use running::Running;

@@ -64,7 +64,7 @@ pub(crate) fn entries<'a>(
     })
 }
 
-const EVENTS: Insert = Insert {
+pub(crate) const EVENTS: Insert = Insert {
     table: "events",
     columns: &[
         ("id", Kind::Text),
@@ -82,12 +82,9 @@ const EVENTS: Insert = Insert {
     key: None,
 };
 
-/// Stores `entries`.
-pub(crate) async fn append(tx: &dyn Tx, entries: &[Entry]) -> Result<(), StoreError> {
-    if entries.is_empty() {
-        return Ok(());
-    }
-    let rows: Vec<Vec<Param<'_>>> = entries
+/// `entries` as rows of [`EVENTS`].
+pub(crate) fn rows(entries: &[Entry]) -> Vec<Vec<Param<'_>>> {
+    entries
         .iter()
         .map(|Entry { message, entity }| {
             vec![
@@ -104,30 +101,15 @@ pub(crate) async fn append(tx: &dyn Tx, entries: &[Entry]) -> Result<(), StoreEr
                 message.time_us.into(),
             ]
         })
-        .collect();
-    tx.insert_many(&EVENTS, &rows).await?;
-    Ok(())
+        .collect()
 }
 
-const PUBLISHED: Change = Change {
+/// What is set, with the time, of events that the broker has confirmed.
+pub(crate) const PUBLISHED: Change = Change {
     table: "events",
     set: "published_at_us = $1",
     key: "id",
 };
-
-/// Notes that the broker has confirmed these messages.
-pub(crate) async fn mark_published(
-    tx: &dyn Tx,
-    ids: &[MessageId],
-    now_us: i64,
-) -> Result<(), StoreError> {
-    if ids.is_empty() {
-        return Ok(());
-    }
-    let ids: Vec<String> = ids.iter().map(|id| id.0.to_string()).collect();
-    tx.update_many(&PUBLISHED, params![now_us], &ids).await?;
-    Ok(())
-}
 
 const MESSAGE: &str = "id, type, subject, cause, data, traceparent, tracestate, time_us";
 

@@ -1,7 +1,7 @@
 //! What a step says, and the end of every transaction: store what was said, commit, then hand it on.
 
-use crate::store::Tx;
-use crate::{Context, Result, Trace, log, planted, relay};
+use crate::store::{Last, Tx};
+use crate::{Context, Result, Trace, log, params, planted, relay};
 use contract::{Bug, Event, Message, MessageId};
 
 /// What brought a step about.
@@ -74,13 +74,17 @@ pub(crate) async fn conclude(
     }
     let confirmed = ctx.relay().take_confirmed();
     let committed: Result<()> = async {
-        log::append(&*tx, &entries).await?;
-        log::mark_published(&*tx, &confirmed, ctx.now_us()).await?;
         if planted!(ctx, Bug::PublishBeforeCommit) {
             let early: Vec<Message> = entries.iter().map(|entry| entry.message.clone()).collect();
             relay::publish_early(ctx, &early).await?;
         }
-        Ok(tx.commit().await?)
+        let said = log::rows(&entries);
+        let ids: Vec<String> = confirmed.iter().map(|id| id.0.to_string()).collect();
+        let last = [
+            Last::Insert(&log::EVENTS, &said),
+            Last::Update(&log::PUBLISHED, params![ctx.now_us()], &ids),
+        ];
+        Ok(tx.finish(&last).await?)
     }
     .await;
     ctx.relay().marked(confirmed);

@@ -135,28 +135,19 @@ pub(crate) async fn insert_reservation(
     order_id: OrderId,
     lines: &[ReservedLine],
 ) -> Result<()> {
-    let rows: Vec<Vec<Param<'_>>> = lines
-        .iter()
-        .map(|line| {
-            let ReservedLine {
-                product_id,
-                quantity,
-                unit_price_cents,
-                ..
-            } = line;
-            params![
-                order_id.0,
-                product_id.0,
-                quantity.get(),
-                unit_price_cents.get(),
-                ReservationStatus::Created.as_str(),
-                1_i64
-            ]
-            .to_vec()
-        })
-        .collect();
-    tx.insert_many(&RESERVATIONS, &rows).await?;
-    Ok(())
+    let row = |line: &ReservedLine| {
+        params![
+            order_id.0,
+            line.product_id.0,
+            line.quantity.get(),
+            line.unit_price_cents.get(),
+            ReservationStatus::Created.as_str(),
+            1_i64
+        ]
+        .to_vec()
+    };
+    let rows: Vec<Vec<Param<'_>>> = lines.iter().map(row).collect();
+    tx.insert_many(&RESERVATIONS, &rows).await.map(drop)
 }
 
 /// Sets the stock of a product to `available`, whatever it is by now; only a planted bug does that.

@@ -4,6 +4,7 @@
 mod command;
 mod embedded;
 mod node;
+mod ports;
 pub mod service;
 pub mod world;
 
@@ -11,6 +12,7 @@ pub use command::{Answer, Command, State};
 pub use embedded::{Addresses, CommandError, Embedded, EmbeddedConfig, StartError, TAP_MAX};
 pub use payments::provider::ProviderSettings;
 pub use platform::dial::{FaultSettings, Fired};
+pub use ports::free_ports;
 
 use std::time::Duration;
 

@@ -4,6 +4,7 @@
 
 use crate::command::State;
 use crate::embedded::StartError;
+use crate::ports::free_ports;
 use platform::broker::BrokerError;
 use platform::dial::{BadSetting, Dial, FaultSettings};
 use platform::fault::{FaultyBroker, FaultyStore, Site};
@@ -22,12 +23,6 @@ const DRAIN: Duration = Duration::from_secs(10);
 /// How soon an engine that is not there is tried again; twice that the next time, up to the maximum.
 const REACH_AGAIN_MIN: Duration = Duration::from_millis(100);
 const REACH_AGAIN_MAX: Duration = Duration::from_secs(3);
-/// Free ports are looked for from here on. Below where systems take the ports of clients from: a client that
-/// asks for a port while nobody listens there could be given that very port, and meet itself.
-const FREE_FROM: u16 = 10_000;
-/// So many ports are looked at.
-const FREE_PORTS: u16 = 20_000;
-
 /// Makes a service for each of its incarnations.
 pub(crate) type Make = Box<dyn Fn(&Context) -> Arc<dyn Service> + Send>;
 
@@ -345,11 +340,4 @@ pub(crate) fn listen(
             address,
             source,
         })
-}
-
-/// Ports that may be free, beginning anywhere, so that shops which start at once seldom try the same.
-fn free_ports() -> impl Iterator<Item = u16> {
-    let first = platform::os_seed() % u64::from(FREE_PORTS);
-    let first = u16::try_from(first).unwrap_or(0);
-    (0..100).map(move |n| FREE_FROM + (first + n) % FREE_PORTS)
 }

@@ -151,9 +151,12 @@ fn the_help_of_a_service_names_every_flag_its_variable_and_what_it_is_otherwise(
           --provider <URL>            Where payments finds the provider [default: http://127.0.0.1:8004;
                                       with `all` its own] [env: SHOP_PROVIDER=]
           --batch-max <N>             Messages applied in one transaction, at most [env:
-                                      SHOP_BATCH_MAX=] [default: 128]
+                                      SHOP_BATCH_MAX=] [default: 256]
+          --gather <TIME>             Under load, how long messages and requests are gathered for one
+                                      transaction; 0ms for not at all [env: SHOP_GATHER=] [default:
+                                      30ms]
           --prefetch <N>              Messages that the broker hands over before it wants one acked
-                                      [env: SHOP_PREFETCH=] [default: 256]
+                                      [env: SHOP_PREFETCH=] [default: 1024]
           --writers <N>               Connections to the database for transactions that write [env:
                                       SHOP_WRITERS=] [default: 2]
           --readers <N>               Connections to the database for transactions that only read [env:

@@ -3,9 +3,22 @@
 use contract::http::{Charge, ChargeOutcome};
 use contract::{Cents, OrderId, PaymentId};
 use platform::params;
-use platform::store::{Result, Row, Tx};
+use platform::store::{Insert, Kind, Result, Row, Tx};
 
 const COLUMNS: &str = "key, payment_id, order_id, amount_cents, outcome, at_us";
+
+const CHARGES: Insert = Insert {
+    table: "charges",
+    columns: &[
+        ("key", Kind::Text),
+        ("payment_id", Kind::Text),
+        ("order_id", Kind::Text),
+        ("amount_cents", Kind::Int),
+        ("outcome", Kind::Text),
+        ("at_us", Kind::Int),
+    ],
+    key: Some("key"),
+};
 
 /// Writes `charge` into the ledger. False: there is one under its key.
 pub(super) async fn insert(tx: &dyn Tx, charge: &Charge) -> Result<bool> {
@@ -17,21 +30,15 @@ pub(super) async fn insert(tx: &dyn Tx, charge: &Charge) -> Result<bool> {
         outcome,
         at_us,
     } = charge;
-    let inserted = tx
-        .execute(
-            "insert into charges (key, payment_id, order_id, amount_cents, outcome, at_us)
-             values ($1, $2, $3, $4, $5, $6) on conflict do nothing",
-            params![
-                key,
-                payment_id.0,
-                order_id.0,
-                amount_cents.get(),
-                outcome.as_str(),
-                *at_us
-            ],
-        )
-        .await?;
-    Ok(inserted == 1)
+    let row = params![
+        key,
+        payment_id.0,
+        order_id.0,
+        amount_cents.get(),
+        outcome.as_str(),
+        *at_us
+    ];
+    tx.insert(&CHARGES, row).await
 }
 
 /// The charge under this key.

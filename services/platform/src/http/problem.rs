@@ -1,6 +1,7 @@
 //! Errors as RFC 9457 problem+json: what happened, in which field, and whether anything was done.
 
 use crate::Error;
+use crate::store::StoreError;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use schemars::JsonSchema;
@@ -200,6 +201,17 @@ impl Problem {
         )
     }
 
+    /// 503: the database failed before anything was kept: nothing was done.
+    pub fn outage() -> Self {
+        let detail = "the database does not work; nothing was done, ask again after a pause, with the same Idempotency-Key";
+        Self::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "/problems/outage",
+            "The database does not work",
+            detail,
+        )
+    }
+
     /// 503: the service does not have what it needs at the moment. Only for reads: nothing was done.
     pub fn unavailable(detail: impl Into<String>) -> Self {
         Self::new(
@@ -260,6 +272,11 @@ impl IntoResponse for Error {
     fn into_response(self) -> Response {
         match self {
             Self::Refused(problem) => problem.into_response(),
+            // Nothing of the transaction is kept, and no handler has more than one that writes.
+            Self::Store(StoreError::Engine(why)) => {
+                tracing::warn!(why, "a request met an outage of the database");
+                Problem::outage().into_response()
+            }
             error => {
                 tracing::error!(%error, "a request failed");
                 Problem::unknown().into_response()

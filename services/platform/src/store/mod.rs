@@ -115,6 +115,27 @@ pub struct Change {
     pub key: &'static str,
 }
 
+/// What a transaction does last, and nobody waits to see done.
+#[derive(Debug, Clone, Copy)]
+pub enum Last<'a> {
+    /// As [`Tx::insert_many`].
+    Insert(&'a Insert, &'a [Vec<Param<'a>>]),
+    /// As [`Tx::update_many`].
+    Update(&'a Change, &'a [Param<'a>], &'a [String]),
+}
+
+impl Last<'_> {
+    /// Does it in `tx`, and waits.
+    pub(crate) async fn work(&self, tx: &dyn Tx) -> Result<()> {
+        match *self {
+            Self::Insert(insert, rows) => tx.insert_many(insert, rows).await.map(drop),
+            Self::Update(change, params, keys) => {
+                tx.update_many(change, params, keys).await.map(drop)
+            }
+        }
+    }
+}
+
 /// A transaction. Dropped without a commit it is rolled back, and after an error it can only be dropped.
 ///
 /// The methods take `&self` so that the reactions of a batch can run side by side on one transaction: a
@@ -127,7 +148,15 @@ pub trait Tx: Send + Sync {
     /// Runs one statement for each of `rows` and tells how many rows each changed.
     async fn execute_many(&self, sql: &str, rows: &[Vec<Param<'_>>]) -> Result<Vec<u64>>;
 
-    /// Inserts `rows` and tells of each whether it is new; one statement where the engine can.
+    /// Inserts one row and tells whether it is new.
+    async fn insert(&self, insert: &Insert, row: &[Param<'_>]) -> Result<bool> {
+        let fresh = self.insert_many(insert, &[row.to_vec()]).await?;
+        Ok(fresh.first() == Some(&true))
+    }
+
+    /// Inserts `rows` and tells of each whether it is new; one statement where the engine can, also for those who
+    /// insert into one table side by side. Should that fail nobody knows yet whose row it was: a
+    /// [`StoreError::Conflict`] for all of them.
     async fn insert_many(&self, insert: &Insert, rows: &[Vec<Param<'_>>]) -> Result<Vec<bool>>;
 
     /// Changes the rows with these keys in the same way, each once, and tells how many; one statement where the
@@ -157,4 +186,7 @@ pub trait Tx: Send + Sync {
 
     /// Keeps everything.
     async fn commit(self: Box<Self>) -> Result<()>;
+
+    /// Does `last` and keeps everything; in one go where the engine can.
+    async fn finish(self: Box<Self>, last: &[Last<'_>]) -> Result<()>;
 }

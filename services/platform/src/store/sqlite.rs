@@ -4,7 +4,8 @@
 //! have a few connections of their own, so that an export does not stop the shop.
 
 use super::checkpoint::Checkpointer;
-use super::{Change, Claim, Insert, Param, Result, Row, Store, StoreError, Tx, Value};
+use super::{Change, Claim, Insert, Last, Param, Result, Row, Store, StoreError, Tx, Value};
+use crate::lock::lock;
 use async_trait::async_trait;
 use rusqlite::{CachedStatement, Connection, ErrorCode, types::ValueRef};
 use std::collections::BTreeSet;
@@ -338,14 +339,34 @@ impl Tx for SqliteTx {
         Ok(())
     }
 
+    async fn finish(self: Box<Self>, last: &[Last<'_>]) -> Result<()> {
+        for last in last {
+            last.work(&*self).await?;
+        }
+        self.commit().await
+    }
+
     async fn commit(mut self: Box<Self>) -> Result<()> {
         if self.access == Access::Write && self.has_failed.load(Ordering::Relaxed) {
             let failed = "a statement of this transaction has failed";
             return Err(StoreError::Statement(failed.to_owned()));
         }
-        self.run("commit", |statement| statement.execute([]).map(|_| ()))?;
-        self.open = false;
-        Ok(())
+        let mut may_be_kept = false;
+        let committed = self.run("commit", |statement| {
+            let done = statement.execute([]).map(|_| ());
+            // It may be in the file already and only not be flushed: who opens the file next may find it.
+            let code = done.as_ref().err().map(rusqlite::Error::sqlite_error_code);
+            may_be_kept = code == Some(Some(ErrorCode::SystemIoFailure));
+            done
+        });
+        match committed {
+            Err(error) if may_be_kept => Err(StoreError::Unknown(error.to_string())),
+            Err(error) => Err(error),
+            Ok(()) => {
+                self.open = false;
+                Ok(())
+            }
+        }
     }
 }
 
@@ -405,10 +426,6 @@ fn value(value: ValueRef<'_>) -> Value {
         ValueRef::Real(real) => Value::Text(real.to_string()),
         ValueRef::Blob(blob) => Value::Text(format!("{} bytes", blob.len())),
     }
-}
-
-fn lock<T>(mutex: &StdMutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[allow(

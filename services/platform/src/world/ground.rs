@@ -3,11 +3,12 @@
 //! A story does not know. Whoever runs it on engines says so around it ([`Engined::around`]), each world that begins
 //! in it stands on them, and all that they were given there is removed when the story is over, however it ends.
 
+use super::World;
 use super::tapping::Tapping;
-use super::{World, lock};
 use crate::broker::rabbit::admin as rabbit;
 use crate::broker::{Broker, Embedded, EmbeddedSettings, Queue, RabbitSettings};
 use crate::engines::Engines;
+use crate::lock::lock;
 use crate::store::postgres::admin as postgres;
 use crate::store::{Postgres, PostgresSettings, Sqlite, Store};
 use crate::{Clock, Settings};

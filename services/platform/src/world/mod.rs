@@ -12,7 +12,8 @@ mod tapping;
 pub(crate) use ground::Engined;
 
 use crate::broker::{Broker, Delivery};
-use crate::fault::{FaultyBroker, FaultyStore, Site};
+use crate::fault::{Doom, FaultyBroker, FaultyStore, Site};
+use crate::lock::lock;
 use crate::logs::{self, Format, LogSettings, Sink};
 use crate::store::Store;
 use crate::{Clock, Context, Parts, Running, Service, Settings};
@@ -24,7 +25,7 @@ use ground::{Ground, Left};
 use place::Place;
 use std::collections::BTreeMap;
 use std::ops::Range;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tower::ServiceExt;
 
@@ -235,6 +236,11 @@ impl World {
         lock(&self.0.nodes).values().map(struck).sum()
     }
 
+    /// From now on each transaction with which `name` would write fails in this way, until all is healed.
+    pub fn condemn(&self, name: &'static str, doom: Doom) {
+        self.node(name).place.condemn(doom);
+    }
+
     /// Ends all mischief: nothing goes wrong any more.
     pub fn heal(&self) {
         for node in lock(&self.0.nodes).values() {
@@ -289,8 +295,4 @@ fn hash(name: &str) -> u64 {
     name.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
     })
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,8 +1,9 @@
 //! Where one service of a world meets its ports: what goes wrong there, and when.
 
-use super::{Mischief, World, hash, lock};
+use super::{Mischief, World, hash};
 use crate::broker::Delivery;
 use crate::fault::{Doom, Side, Site};
+use crate::lock::lock;
 use async_trait::async_trait;
 use contract::Message;
 use rand::{RngExt, SeedableRng, seq::SliceRandom};
@@ -23,6 +24,7 @@ pub(super) struct Place {
     calls: Mutex<BTreeMap<&'static str, u64>>,
     healed: AtomicBool,
     struck: AtomicU64,
+    doomed: Mutex<Option<Doom>>,
 }
 
 impl Place {
@@ -36,6 +38,7 @@ impl Place {
             calls: Mutex::default(),
             healed: AtomicBool::new(false),
             struck: AtomicU64::new(0),
+            doomed: Mutex::default(),
         }
     }
 
@@ -49,8 +52,14 @@ impl Place {
         self.struck.load(Ordering::Relaxed)
     }
 
+    /// From now on each transaction that writes fails there.
+    pub(super) fn condemn(&self, doom: Doom) {
+        *lock(&self.doomed) = Some(doom);
+    }
+
     /// Nothing goes wrong here any more.
     pub(super) fn heal(&self) {
+        *lock(&self.doomed) = None;
         self.healed.store(true, Ordering::Relaxed);
     }
 
@@ -136,8 +145,8 @@ impl Site for Place {
     }
 
     fn doom(&self) -> Option<Doom> {
-        self.is_now(self.mischief.outage.as_ref())
-            .then_some(Doom::Begin)
+        let outage = self.is_now(self.mischief.outage.as_ref());
+        (*lock(&self.doomed)).or(outage.then_some(Doom::Begin))
     }
 
     fn refuses(&self) -> bool {

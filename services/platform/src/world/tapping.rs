@@ -3,10 +3,10 @@
 //! A task takes what the tap sees into memory. What was confirmed to somebody of this world is waited for, so that
 //! whoever reads the tap after a confirm finds the message in it.
 
-use super::lock;
 use crate::broker::{
     Broker, BrokerError, DeadLetter, Deliveries, Depth, Rabbit, RabbitSettings, RabbitTap, Tapped,
 };
+use crate::lock::lock;
 use async_trait::async_trait;
 use contract::{Message, MessageId};
 use std::collections::BTreeMap;

@@ -5,6 +5,7 @@ use crate::rabbit_kit::{Shop, shop};
 use platform::Clock;
 use platform::broker::{Broker, BrokerError, Deliveries, Delivery, Depth};
 use platform::broker::{Embedded, EmbeddedSettings, Rabbit};
+use std::collections::BTreeSet;
 use std::time::Duration;
 use tempfile::TempDir;
 
@@ -87,6 +88,7 @@ on_all_engines! {
     a_consumer_that_waits_is_woken
     what_a_consumer_leaves_unacked_goes_to_the_next_one
     what_was_put_off_before_goes_to_the_next_one_too
+    what_is_put_off_outlives_its_consumer
     a_message_put_off_comes_back_after_its_pause_and_to_its_queue_only
     a_message_given_up_waits_for_a_decision
     a_queue_that_is_not_there_is_an_error
@@ -212,6 +214,26 @@ async fn what_was_put_off_before_goes_to_the_next_one_too(Engine { broker, .. }:
     let has = next(&mut takes_over).await;
     assert_eq!((numbers(&has), has[0].attempts), (vec![1], 2));
     takes_over.ack(has[0].tag).await.unwrap();
+    assert_eq!(depth(&*broker, "a").await, [0, 0, 0, 0]);
+}
+
+async fn what_is_put_off_outlives_its_consumer(Engine { broker, clock, .. }: Engine) {
+    publish(&*broker, 1..=3).await;
+    let mut dies = broker.subscribe("a").await.unwrap();
+    let had = take(&mut dies, 3).await;
+    let began_us = clock.now_us();
+    for (one, ms) in had[..2].iter().zip([200, 1]) {
+        let put_off = dies.retry(one.tag, Duration::from_millis(ms), "not yet");
+        put_off.await.unwrap();
+    }
+    dies.ack(had[2].tag).await.unwrap();
+    drop(dies);
+    let mut takes_over = broker.subscribe("a").await.unwrap();
+    let has = take(&mut takes_over, 2).await;
+    assert!(clock.now_us() - began_us >= 200_000);
+    assert_eq!(BTreeSet::from_iter(numbers(&has)), BTreeSet::from([1, 2]));
+    assert!(has.iter().all(|one| one.attempts == 1 && one.redelivered));
+    takes_over.ack(has[1].tag).await.unwrap();
     assert_eq!(depth(&*broker, "a").await, [0, 0, 0, 0]);
 }
 

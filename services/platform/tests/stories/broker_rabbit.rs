@@ -1,6 +1,6 @@
 //! What only RabbitMQ can do to a shop, and what the shop makes of it.
 
-use crate::kit::{message, messages, number};
+use crate::kit::{message, messages, number, until_ok};
 use crate::proxy::Proxy;
 use crate::rabbit_kit::{Shop, TAP, shop};
 use contract::{EventType, Message};
@@ -14,18 +14,6 @@ use std::time::Duration;
 
 fn rabbit(shop: &Shop) -> Rabbit {
     Rabbit::new(shop.settings()).unwrap()
-}
-
-/// Asks until the broker is there.
-async fn until_ok<T>(mut ask: impl AsyncFnMut() -> Result<T, BrokerError>) -> T {
-    for _ in 0..1_000 {
-        match ask().await {
-            Ok(value) => return value,
-            Err(BrokerError::Unavailable(_)) => tokio::time::sleep(Duration::from_millis(10)).await,
-            Err(error) => panic!("{error}"),
-        }
-    }
-    panic!("the broker does not come back");
 }
 
 /// Adds what the consumer gets to `seen` until that is `all`.

@@ -2,12 +2,14 @@
 
 use contract::events::{ProductCreated, ProductRestocked};
 use contract::{Cents, Event, EventType, Message, MessageId, ProductId};
+use platform::broker::BrokerError;
 use platform::http::Api;
 use platform::stage::Stage;
 use platform::store::{Migration, Tx};
 use platform::world::{Mischief, World};
 use platform::{BoxFuture, Context, Heard, Result, Said, Service, Settings, params};
 use std::sync::Arc;
+use std::time::Duration;
 use uuid::Uuid;
 
 /// The `n`-th message, of a type that only its consumer cares about.
@@ -133,4 +135,16 @@ pub async fn diary(seed: u64, settings: Settings, mischief: Mischief) -> (Stage,
     let make = Box::new(|_: &Context| -> Arc<dyn Service> { Arc::new(Diary) });
     let ctx = world.add(DIARY, mischief, make).await;
     (Stage::new(world, DIARY), ctx)
+}
+
+/// Asks until the broker is there.
+pub async fn until_ok<T>(mut ask: impl AsyncFnMut() -> Result<T, BrokerError>) -> T {
+    for _ in 0..1_000 {
+        match ask().await {
+            Ok(value) => return value,
+            Err(BrokerError::Unavailable(_)) => tokio::time::sleep(Duration::from_millis(10)).await,
+            Err(error) => panic!("{error}"),
+        }
+    }
+    panic!("the broker does not come back");
 }

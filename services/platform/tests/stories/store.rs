@@ -65,6 +65,7 @@ on_all_engines! {
     many_rows_are_inserted_at_once_and_those_already_there_are_told_apart
     many_rows_are_changed_at_once_by_their_keys
     a_row_is_claimed_once_until_its_lease_ends
+    a_migration_may_have_semicolons_in_texts_names_and_comments
 }
 
 pub async fn put(store: &dyn Store, id: &str, n: i64) {
@@ -365,4 +366,29 @@ async fn many_rows_are_changed_at_once_by_their_keys(store: &dyn Store) {
     tx.commit().await.unwrap();
     let there = [thing("a", 11), thing("b", 2), thing("c", 31)];
     assert_eq!(things(store).await, there);
+}
+
+async fn a_migration_may_have_semicolons_in_texts_names_and_comments(store: &dyn Store) {
+    let odd = Migration {
+        name: "odd-0001",
+        sql: "-- It's one; not two.
+              create table \"odd;names\" (id text primary key, note text not null default 'a;b''c;'); /* ; */
+              insert into \"odd;names\" (id) values ('--; no comment'), -- the end;
+                                                   ('
+--tune no statement;');
+              /* 'Nothing; more */;
+",
+    };
+    migrate(store, &[odd]).await.unwrap();
+    let tx = store.snapshot().await.unwrap();
+    let sql = "select id, note from \"odd;names\" order by id";
+    let rows = tx.query(sql, &[]).await.unwrap();
+    let text = |row: &platform::store::Row, column| row.get::<String>(column).unwrap();
+    let found: Vec<_> = rows
+        .iter()
+        .map(|row| (text(row, 0), text(row, 1)))
+        .collect();
+    let note = "a;b'c;".to_owned();
+    let ids = ["\n--tune no statement;", "--; no comment"];
+    assert_eq!(found, ids.map(|id| (id.to_owned(), note.clone())));
 }

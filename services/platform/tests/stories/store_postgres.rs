@@ -20,7 +20,7 @@ fn began() -> Instant {
 }
 
 /// A store with one writer, so that the next transaction gets the connection of the last.
-fn with_one_writer(url: &str) -> Postgres {
+pub fn with_one_writer(url: &str) -> Postgres {
     let settings = PostgresSettings {
         writers: 1,
         ..settings(url)
@@ -389,8 +389,8 @@ async fn a_server_that_says_nothing_is_an_error_and_its_commit_unknown() {
 async fn a_statement_without_an_end_and_a_lock_that_does_not_come_end() {
     database::with("time-outs", async |_, url| {
         let quick = PostgresSettings {
-            statement_timeout: Duration::from_millis(500),
-            lock_timeout: Duration::from_millis(100),
+            statement_timeout: Duration::from_secs(2),
+            lock_timeout: Duration::from_millis(200),
             ..settings(url)
         };
         let store = Postgres::new(quick).unwrap();

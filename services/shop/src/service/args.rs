@@ -106,10 +106,13 @@ pub(super) struct ServiceArgs {
     #[arg(long, value_name = "URL", env = "SHOP_PROVIDER")]
     pub(super) provider: Option<String>,
     /// Messages applied in one transaction, at most
-    #[arg(long, value_name = "N", env = "SHOP_BATCH_MAX", default_value = "128")]
+    #[arg(long, value_name = "N", env = "SHOP_BATCH_MAX", default_value = "256")]
     pub(super) batch_max: String,
+    /// Under load, how long messages and requests are gathered for one transaction; 0ms for not at all
+    #[arg(long, value_name = "TIME", env = "SHOP_GATHER", default_value = "30ms")]
+    pub(super) gather: String,
     /// Messages that the broker hands over before it wants one acked
-    #[arg(long, value_name = "N", env = "SHOP_PREFETCH", default_value = "256")]
+    #[arg(long, value_name = "N", env = "SHOP_PREFETCH", default_value = "1024")]
     pub(super) prefetch: String,
     /// Connections to the database for transactions that write
     #[arg(long, value_name = "N", env = "SHOP_WRITERS", default_value = "2")]

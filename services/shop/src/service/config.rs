@@ -146,6 +146,7 @@ impl Config {
             provider: provider(args, is_all, &mut wrongs),
             settings: Settings {
                 batch_max: number(args, &mut wrongs, BATCH_MAX),
+                gather: time(args, &mut wrongs, &GATHER),
                 ..Settings::default()
             },
             log: log(args, &mut wrongs),
@@ -347,6 +348,7 @@ macro_rules! flag {
 }
 
 flag!(BATCH_MAX: usize = batch_max, "--batch-max", "SHOP_BATCH_MAX", 1..=10_000);
+flag!(GATHER: u64 = gather, "--gather", "SHOP_GATHER", 0..=1_000);
 flag!(PREFETCH: u16 = prefetch, "--prefetch", "SHOP_PREFETCH", 1..=u16::MAX);
 flag!(WRITERS: usize = writers, "--writers", "SHOP_WRITERS", 1..=64);
 flag!(READERS: usize = readers, "--readers", "SHOP_READERS", 1..=64);

@@ -3,56 +3,34 @@
 //! The server sends at most `prefetch` messages that are not acked, so what waits in here is bounded by that.
 //! Dropping the deliveries closes the channel, and the server takes back at once what was not acked.
 
+use super::arrivals::{Arrivals, Holds};
 use super::envelope::{self, Outgoing};
 use super::link::Link;
+use super::waiting::Waiting;
 use super::{BrokerError, Rabbit, Result, publisher, topology};
-use crate::Clock;
 use crate::broker::{DeadBody, Deliveries, Delivery};
+use crate::{BoxFuture, Clock};
 use async_trait::async_trait;
 use contract::{EventType, Message};
-use futures_util::{FutureExt, Stream};
-use lapin::options::{BasicAckOptions, BasicConsumeOptions, BasicQosOptions};
-use lapin::types::{FieldTable, ShortString};
-use lapin::{Channel, Consumer};
-use std::collections::{BTreeMap, VecDeque};
-use std::pin::Pin;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::task::{Context, Poll, Waker};
+use futures_util::FutureExt;
+use lapin::Channel;
+use lapin::options::BasicAckOptions;
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
 use std::time::Duration;
+use tokio::time::Instant;
 
-/// What this process holds of each queue.
-#[derive(Default)]
-pub(super) struct Subscriptions(Mutex<BTreeMap<String, Vec<Weak<Inbound>>>>);
-
-impl Subscriptions {
-    /// How many messages of the queue `name` are with this process, also those that nobody has taken yet.
-    pub(super) fn unacked(&self, name: &str) -> usize {
-        let map = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let of_queue = map.get(name).into_iter().flatten();
-        let held = |one: Arc<Inbound>| one.held().count();
-        of_queue.filter_map(Weak::upgrade).map(held).sum()
-    }
-
-    fn add(&self, name: &str, inbound: &Arc<Inbound>) {
-        let mut map = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let of_queue = map.entry(name.to_owned()).or_default();
-        of_queue.retain(|one| one.strong_count() > 0);
-        of_queue.push(Arc::downgrade(inbound));
-    }
-}
+/// How long messages that nobody hears wait for an ack together with others.
+const IGNORED_AT_MOST: Duration = Duration::from_millis(50);
 
 /// What came in for a subscription.
 pub(super) struct Inbound(Mutex<Held>);
 
 struct Held {
-    consumer: Consumer,
-    /// Looks at the same stream without being woken by it.
-    onlooker: Consumer,
-    /// Came in, and nobody has taken it.
-    arrived: VecDeque<lapin::message::Delivery>,
+    arrivals: Arrivals,
     /// Taken and not acked, by ascending tag.
     out: VecDeque<Out>,
-    ended: Option<BrokerError>,
 }
 
 struct Out {
@@ -68,55 +46,15 @@ impl Inbound {
     }
 }
 
+impl Holds for Inbound {
+    fn count(&self) -> usize {
+        let mut held = self.held();
+        let arrived = held.arrivals.count();
+        arrived.map_or(0, |n| n + held.out.len())
+    }
+}
+
 impl Held {
-    /// Moves over what lapin has. Ready when there is something, or will never be anything again.
-    fn arrive(&mut self, waiting: Option<&mut Context<'_>>) {
-        let mut nobody = Context::from_waker(Waker::noop());
-        let (stream, cx) = match waiting {
-            Some(cx) => (&mut self.consumer, cx),
-            None => (&mut self.onlooker, &mut nobody),
-        };
-        while self.ended.is_none() {
-            match Pin::new(&mut *stream).poll_next(cx) {
-                Poll::Ready(Some(Ok(delivery))) => self.arrived.push_back(delivery),
-                Poll::Ready(Some(Err(error))) => {
-                    self.ended = Some(BrokerError::Unavailable(format!("consume: {error}")));
-                }
-                Poll::Ready(None) => {
-                    let why = "consume: the server has ended it".to_owned();
-                    self.ended = Some(BrokerError::Unavailable(why));
-                }
-                Poll::Pending => return,
-            }
-        }
-    }
-
-    fn count(&mut self) -> usize {
-        self.arrive(None);
-        if self.ended.is_some() {
-            return 0;
-        }
-        self.arrived.len() + self.out.len()
-    }
-
-    /// Up to `max` of what came in; ready without any only if nobody waits.
-    fn take(&mut self, max: usize, waiting: Option<&mut Context<'_>>) -> Poll<Result<Arrived>> {
-        let waits = waiting.is_some();
-        // What is there goes out before the waker is left with lapin.
-        if self.arrived.len() < max {
-            self.arrive(waiting);
-        }
-        if let Some(error) = &self.ended {
-            // The server has taken everything back.
-            return Poll::Ready(Err(error.clone()));
-        }
-        if self.arrived.is_empty() && waits {
-            return Poll::Pending;
-        }
-        let n = self.arrived.len().min(max);
-        Poll::Ready(Ok(self.arrived.drain(..n).collect()))
-    }
-
     /// Lets go of everything up to `up_to`, and of what nobody hears right after it. Returns the last of it.
     fn settle(&mut self, up_to: u64) -> Option<u64> {
         let mut n = self.out.partition_point(|out| out.tag <= up_to);
@@ -135,26 +73,16 @@ pub(super) async fn subscribe(
     service: &str,
     name: &str,
 ) -> Result<Subscription> {
-    let channel = link.channel().await?;
+    let waiting = Waiting::open(rabbit, link, service).await?;
     let prefetch = rabbit.0.settings.prefetch;
-    let bounded = channel.basic_qos(prefetch, BasicQosOptions::default());
-    link.ask("set the prefetch", bounded).await?;
-    let (options, arguments) = (BasicConsumeOptions::default(), FieldTable::default());
-    let consuming = channel.basic_consume(
-        topology::short(name)?,
-        ShortString::default(),
-        options,
-        arguments,
-    );
-    let consumer = link.ask("consume", consuming).await?;
+    let (channel, arrivals) = Arrivals::open(link, name, prefetch).await?;
     let inbound = Arc::new(Inbound(Mutex::new(Held {
-        onlooker: consumer.clone(),
-        consumer,
-        arrived: VecDeque::new(),
+        arrivals,
         out: VecDeque::new(),
-        ended: None,
     })));
-    rabbit.0.subscriptions.add(name, &inbound);
+    let holder = Arc::downgrade(&inbound);
+    rabbit.0.subscriptions.add(name, holder);
+    let giving_back = Arc::clone(&waiting).give_back(rabbit.clone(), name.to_owned());
     let queues = rabbit.0.settings.queues.iter();
     let heard = queues.filter(|queue| queue.service == service);
     Ok(Subscription {
@@ -163,7 +91,10 @@ pub(super) async fn subscribe(
         hears: heard.flat_map(|queue| queue.hears.clone()).collect(),
         channel,
         inbound,
+        waiting,
+        giving_back: Mutex::new(Ok(Box::pin(giving_back))),
         is_reading: false,
+        ignored_until: None,
     })
 }
 
@@ -173,8 +104,14 @@ pub(super) struct Subscription {
     hears: Vec<EventType>,
     channel: Channel,
     inbound: Arc<Inbound>,
+    waiting: Arc<Waiting>,
+    /// Runs while somebody waits for deliveries, and ends with the subscription; then it is why. Locked by nobody, as
+    /// a future alone cannot be shared.
+    giving_back: Mutex<Result<BoxFuture<'static, BrokerError>>>,
     /// Set while messages are between the server and the caller.
     is_reading: bool,
+    /// When what nobody hears is acked, if nothing else is before; none while there is nothing like that.
+    ignored_until: Option<Instant>,
 }
 
 impl Subscription {
@@ -187,6 +124,21 @@ impl Subscription {
         Ok(())
     }
 
+    /// Up to `max` messages, and meanwhile those that were put off go on.
+    fn poll_take(&mut self, max: usize, cx: &mut Context<'_>) -> Poll<Result<Arrived>> {
+        let giving_back = self.giving_back.get_mut();
+        let giving_back = giving_back.unwrap_or_else(PoisonError::into_inner);
+        if let Ok(future) = giving_back
+            && let Poll::Ready(error) = future.as_mut().poll(cx)
+        {
+            *giving_back = Err(error);
+        }
+        if let Err(error) = giving_back {
+            return Poll::Ready(Err(error.clone()));
+        }
+        self.inbound.held().arrivals.take(max, Some(cx))
+    }
+
     /// Acks without waiting: an ack that is lost is a repeated delivery, and those are absorbed anyway.
     fn done(&self, tag: u64, multiple: bool) -> Result<()> {
         let sent = self.channel.basic_ack(tag, BasicAckOptions { multiple });
@@ -194,6 +146,31 @@ impl Subscription {
             Some(Err(error)) => Err(BrokerError::Unavailable(format!("ack: {error}"))),
             Some(Ok(())) | None => Ok(()),
         }
+    }
+
+    /// Waits for messages; meanwhile lets go of what nobody hears, when that has waited for long enough.
+    async fn wait(&mut self, max: usize) -> Result<Arrived> {
+        loop {
+            let until = self.ignored_until;
+            let arriving = std::future::poll_fn(|cx| self.poll_take(max, cx));
+            let Some(until) = until else {
+                return arriving.await;
+            };
+            match tokio::time::timeout_at(until, arriving).await {
+                Ok(arrived) => return arrived,
+                Err(_) => self.settle(0)?,
+            }
+        }
+    }
+
+    /// Nothing of what came is heard. Each ack is written to the server's disk, so there is one for many.
+    fn let_go(&mut self) -> Result<()> {
+        if self.inbound.held().out.len() >= usize::from(self.rabbit.0.settings.prefetch) / 4 {
+            return self.settle(0);
+        }
+        let until = Instant::now() + IGNORED_AT_MOST;
+        self.ignored_until.get_or_insert(until);
+        Ok(())
     }
 
     /// Moves a message to another queue: only there for sure, then gone from here.
@@ -207,7 +184,8 @@ impl Subscription {
     }
 
     /// Done with everything up to `up_to`. A tag that was put aside is settled: the server knows it no more.
-    fn settle(&self, up_to: u64) -> Result<()> {
+    fn settle(&mut self, up_to: u64) -> Result<()> {
+        self.ignored_until = None;
         let last = self.inbound.held().settle(up_to);
         last.map_or(Ok(()), |last| self.done(last, true))
     }
@@ -279,11 +257,10 @@ impl Deliveries for Subscription {
         loop {
             let left = max - deliveries.len();
             let arrived = if deliveries.is_empty() {
-                let take = |cx: &mut Context<'_>| self.inbound.held().take(left, Some(cx));
-                std::future::poll_fn(take).await?
+                self.wait(left).await?
             } else {
                 // No more is sent than the prefetch, so this comes to an end.
-                match self.inbound.held().take(left, None) {
+                match self.inbound.held().arrivals.take(left, None) {
                     Poll::Ready(arrived) => arrived?,
                     Poll::Pending => Vec::new(),
                 }
@@ -291,11 +268,12 @@ impl Deliveries for Subscription {
             let is_all = arrived.is_empty();
             self.is_reading = true;
             for raw in arrived {
+                self.waiting.came_back(&raw)?;
                 self.read(raw, &mut deliveries).await?;
             }
             self.is_reading = false;
             if deliveries.is_empty() {
-                self.settle(0)?;
+                self.let_go()?;
             } else if is_all || deliveries.len() >= max {
                 return Ok(deliveries);
             }
@@ -313,7 +291,8 @@ impl Deliveries for Subscription {
         };
         let fate = Some((reason, Clock::Os.now_us()));
         let properties = envelope::marked(&envelope::properties(&message)?, attempts + 1, fate);
-        let queue = topology::retry(&self.rabbit.0.settings, &self.service, pause);
+        let properties = envelope::put_off(properties, pause);
+        let queue = topology::retry(&self.rabbit.0.settings, &self.service);
         let outgoing = Outgoing::to_queue(&queue, envelope::body(&message)?, properties)?;
         self.put_aside(tag, outgoing).await
     }

@@ -7,6 +7,7 @@ use contract::Message;
 use lapin::BasicProperties;
 use lapin::message::Delivery;
 use lapin::types::{AMQPValue, FieldTable, ShortString};
+use std::time::Duration;
 
 /// How often a message was put off.
 const ATTEMPTS: &str = "crashcart-attempts";
@@ -14,6 +15,8 @@ const ATTEMPTS: &str = "crashcart-attempts";
 const REASON: &str = "crashcart-reason";
 /// When it was given up, microseconds since 1970.
 const AT_US: &str = "crashcart-at-us";
+/// How long it is put off, microseconds.
+const PAUSE_US: &str = "crashcart-pause-us";
 const PERSISTENT: u8 = 2;
 /// The longest reason that is written into a header.
 const REASON_BYTES_MAX: usize = 2_048;
@@ -121,6 +124,34 @@ pub(super) fn marked(
         marked = marked.with_correlation_id(id.clone());
     }
     marked
+}
+
+/// `properties` of a message that waits for `pause`.
+pub(super) fn put_off(properties: BasicProperties, pause: Duration) -> BasicProperties {
+    let mut headers = properties.headers().clone().unwrap_or_default();
+    let pause_us = i64::try_from(pause.as_micros()).unwrap_or(i64::MAX);
+    headers.insert(PAUSE_US.into(), AMQPValue::LongLongInt(pause_us));
+    properties.with_headers(headers)
+}
+
+/// How long the message in `delivery` waits. What was put there by somebody else does not.
+pub(super) fn pause(delivery: &Delivery) -> Duration {
+    let pause_us = number(delivery, PAUSE_US).unwrap_or(0);
+    Duration::from_micros(u64::try_from(pause_us).unwrap_or(0))
+}
+
+/// The properties of a message that has waited.
+pub(super) fn returned(delivery: &Delivery) -> BasicProperties {
+    let (reason, at_us) = fate(delivery);
+    let is_ours = header(delivery, REASON).is_some();
+    let fate = is_ours.then_some((reason.as_str(), at_us));
+    marked(&delivery.properties, attempts(delivery), fate)
+}
+
+/// Whether both are the same message after as many attempts.
+pub(super) fn is_same(one: &Delivery, other: &Delivery) -> bool {
+    let id = |delivery: &Delivery| delivery.properties.message_id().clone();
+    id(one).is_some() && id(one) == id(other) && attempts(one) == attempts(other)
 }
 
 pub(super) fn attempts(delivery: &Delivery) -> u32 {

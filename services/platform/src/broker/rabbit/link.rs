@@ -2,20 +2,18 @@
 //!
 //! Nobody retries in here. While the server is away callers fail fast, and their own loops come again.
 
+use super::publisher::Confirming;
 use super::{BrokerError, RabbitSettings, Result, topology};
+use crate::backoff::{Backoff, PAUSE_MAX};
 use lapin::tcp::{AMQPUriTcpExt, OwnedTLSConfig};
 use lapin::uri::{AMQPScheme, AMQPUri};
 use lapin::{AsyncTcpStream, Channel, Connection, ConnectionProperties};
-use rand::{RngExt, SeedableRng};
-use rand_chacha::ChaCha8Rng;
 use std::net::{Shutdown, TcpStream};
 use std::os::fd::AsFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
 
-const PAUSE_MIN: Duration = Duration::from_millis(20);
-const PAUSE_MAX: Duration = Duration::from_secs(2);
 /// Seconds between signs of life; a connection without any for twice as long is dead.
 const HEARTBEAT_S: u16 = 5;
 /// lapin keeps 32 frames of buffer for each direction.
@@ -65,12 +63,9 @@ pub(super) struct Line {
 
 struct State {
     link: Option<Arc<Link>>,
-    pause: Duration,
-    /// Nobody tries before this.
-    not_before: Instant,
+    backoff: Backoff,
     /// Why there is no connection.
     why: BrokerError,
-    chance: ChaCha8Rng,
 }
 
 impl Line {
@@ -85,10 +80,8 @@ impl Line {
             purpose,
             state: Mutex::new(State {
                 link: None,
-                pause: PAUSE_MIN,
-                not_before: Instant::now(),
+                backoff: Backoff::new(),
                 why: BrokerError::Unavailable("nobody has connected yet".to_owned()),
-                chance: ChaCha8Rng::seed_from_u64(crate::os_seed()),
             }),
             connecting: tokio::sync::Mutex::default(),
         }
@@ -134,7 +127,7 @@ impl Line {
                 "the connection was lost".to_owned(),
             ));
         }
-        if Instant::now() < state.not_before {
+        if state.backoff.is_early() {
             return Err(state.why.clone());
         }
         Ok(None)
@@ -166,16 +159,14 @@ impl State {
         if let Some(link) = self.link.take() {
             link.cut();
             if link.since.elapsed() > PAUSE_MAX {
-                self.pause = PAUSE_MIN;
+                self.backoff.opened();
             }
         }
         self.failed(error);
     }
 
     fn failed(&mut self, error: BrokerError) {
-        let jitter = 0.5 + self.chance.random::<f64>();
-        self.not_before = Instant::now() + self.pause.mul_f64(jitter);
-        self.pause = (self.pause * 2).min(PAUSE_MAX);
+        self.backoff.failed();
         self.why = error;
     }
 }
@@ -187,10 +178,9 @@ pub(super) struct Link {
     since: Instant,
     /// How long the server may take to answer.
     pub(super) timeout: Duration,
-    /// The channels with confirms: for the exchange, and for messages that go to one queue. Empty while somebody
-    /// uses one; who is dropped in the middle leaves nothing that the next one could mistake for its own.
-    pub(super) exchange: tokio::sync::Mutex<Option<Channel>>,
-    pub(super) queues: tokio::sync::Mutex<Option<Channel>>,
+    /// For the exchange, and for messages that go to one queue.
+    pub(super) exchange: Confirming,
+    pub(super) queues: Confirming,
 }
 
 impl Link {
@@ -227,8 +217,8 @@ impl Link {
                 socket,
                 since: Instant::now(),
                 timeout,
-                exchange: tokio::sync::Mutex::default(),
-                queues: tokio::sync::Mutex::default(),
+                exchange: Confirming::default(),
+                queues: Confirming::default(),
             }),
             Err(error) => {
                 // Or a server that accepts and says nothing would keep lapin's thread for ever.

@@ -5,6 +5,7 @@
 //! unacked comes back by itself, and what was unconfirmed is still in the event logs.
 
 pub mod admin;
+mod arrivals;
 mod dead;
 mod deliveries;
 mod envelope;
@@ -12,13 +13,14 @@ mod link;
 mod publisher;
 mod tap;
 mod topology;
+mod waiting;
 
 pub use tap::RabbitTap;
 
 use super::{Broker, BrokerError, DeadLetter, Deliveries, Depth, Result, Tapped};
+use arrivals::Subscriptions;
 use async_trait::async_trait;
 use contract::{EventType, Message, MessageId};
-use deliveries::Subscriptions;
 use link::Line;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -142,14 +144,16 @@ impl Broker for Rabbit {
         let link = self.0.consuming.link().await?;
         // Along the way of a message, with our own before and after: one that moves may be counted twice, but never
         // not at all.
-        let before = self.0.subscriptions.unacked(&name);
+        let retry = topology::retry(&self.0.settings, queue);
+        let held = |name: &str| self.0.subscriptions.unacked(name);
+        let (out, put_off) = (held(&name), held(&retry));
         let outcome = topology::depth(&link, &self.0.settings, queue).await;
         let (ready, retrying, dead) = self.0.consuming.judge(&link, outcome)?;
-        let unacked = self.0.subscriptions.unacked(&name).max(before);
+        let (put_off, out) = (held(&retry).max(put_off), held(&name).max(out));
         Ok(Depth {
             ready,
-            unacked,
-            retrying,
+            unacked: out,
+            retrying: retrying + put_off,
             dead,
         })
     }

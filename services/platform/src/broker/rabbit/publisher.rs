@@ -14,6 +14,10 @@ use tokio::sync::Mutex;
 /// Messages without a confirm at a time.
 const WINDOW: usize = 1_024;
 
+/// A channel with confirms. Empty while somebody uses it: who is dropped in the middle leaves nothing that the next
+/// one could mistake for its own.
+pub(super) type Confirming = Mutex<Option<Channel>>;
+
 /// Publishes `batch` to the exchange.
 ///
 /// A message that no queue takes is an error if somebody should hear it. With [`Routing::Topic`] there are types
@@ -40,7 +44,8 @@ pub(super) async fn put(link: &Link, outgoing: Outgoing) -> Result<()> {
     send(link, &link.queues, vec![outgoing]).await
 }
 
-async fn send(link: &Link, slot: &Mutex<Option<Channel>>, outgoing: Vec<Outgoing>) -> Result<()> {
+/// Sends everything on the channel of `slot`, and waits for the confirms.
+pub(super) async fn send(link: &Link, slot: &Confirming, outgoing: Vec<Outgoing>) -> Result<()> {
     if link.is_blocked() {
         return Err(blocked());
     }

@@ -1,8 +1,8 @@
 //! What exists on the server, and under which names. Declaring it again changes nothing.
 //!
 //! The exchange's name says its routing, so that a shop can change its mind: the queues stay bound to both.
-//! A message that is put off waits in a queue without consumers until it is too old for it, and then returns to
-//! its service's queue only.
+//! A message that is put off goes to its service's retry queue, which does nothing by itself: those who consume the
+//! service's queue bring it back.
 
 use super::link::Link;
 use super::{BrokerError, Queue, RabbitSettings, Result, Routing};
@@ -10,13 +10,13 @@ use futures_util::future::try_join_all;
 use lapin::options::{ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions};
 use lapin::types::{AMQPValue, FieldTable, ShortString};
 use lapin::{Channel, ErrorKind, ExchangeKind};
-use std::time::Duration;
 
-/// How long a message can be put off, in milliseconds: the first that is not too short is taken.
-pub(super) const STEPS_MS: [u32; 7] = [16, 64, 256, 1_024, 4_096, 16_384, 65_536];
 /// Deliveries without an ack before the server itself gives a message up. Every lost connection counts, so it is
 /// high; attempts are counted by us.
 const DELIVERIES_MAX: i64 = 1_000;
+/// The same for a message that is put off, which is unacked for as long as it waits. Never reached: without any, a
+/// server of version 4 gives it up after twenty.
+const WAITS_MAX: i64 = 1_000_000_000;
 
 pub(super) fn exchange(settings: &RabbitSettings) -> String {
     let suffix = match settings.routing {
@@ -38,25 +38,14 @@ pub(super) fn tap(settings: &RabbitSettings, name: &str) -> String {
     format!("{}{name}", settings.prefix)
 }
 
-/// Where a message of `service` waits for at least `pause`.
-pub(super) fn retry(settings: &RabbitSettings, service: &str, pause: Duration) -> String {
-    let long_enough = |ms: &&u32| Duration::from_millis(u64::from(**ms)) >= pause;
-    let longest = STEPS_MS[STEPS_MS.len() - 1];
-    let ms = STEPS_MS.iter().find(long_enough).unwrap_or(&longest);
-    retry_step(settings, service, *ms)
-}
-
-fn retry_step(settings: &RabbitSettings, service: &str, ms: u32) -> String {
-    format!("{}{service}.retry.{ms}", settings.prefix)
+/// Where the messages of `service` wait that were put off.
+pub(super) fn retry(settings: &RabbitSettings, service: &str) -> String {
+    format!("{}{service}.retry", settings.prefix)
 }
 
 /// The names of all queues of `service`.
-pub(super) fn queues(settings: &RabbitSettings, service: &str) -> Vec<String> {
-    let steps = STEPS_MS.iter().map(|ms| retry_step(settings, service, *ms));
-    [queue(settings, service), dead(settings, service)]
-        .into_iter()
-        .chain(steps)
-        .collect()
+pub(super) fn queues(settings: &RabbitSettings, service: &str) -> [String; 3] {
+    [queue, retry, dead].map(|name| name(settings, service))
 }
 
 /// Declares the exchange and every queue of `settings`.
@@ -93,16 +82,12 @@ async fn declare_service(link: &Link, settings: &RabbitSettings, service: &Queue
         ("x-dead-letter-routing-key", dead.as_str().into()),
     ]);
     declare_queue(link, channel, &name, arguments).await?;
-    for ms in STEPS_MS {
-        let arguments = table(&[
-            ("x-queue-type", "quorum".into()),
-            ("x-message-ttl", i64::from(ms).into()),
-            ("x-dead-letter-exchange", "".into()),
-            ("x-dead-letter-routing-key", name.as_str().into()),
-        ]);
-        let step = retry_step(settings, service.service, ms);
-        declare_queue(link, channel, &step, arguments).await?;
-    }
+    let arguments = table(&[
+        ("x-queue-type", "quorum".into()),
+        ("x-delivery-limit", WAITS_MAX.into()),
+    ]);
+    let retry = retry(settings, service.service);
+    declare_queue(link, channel, &retry, arguments).await?;
     match settings.routing {
         Routing::Fanout => bind(link, channel, settings, &name, "").await?,
         Routing::Topic => {
@@ -201,17 +186,14 @@ async fn answered(
 /// The server's reply code when something exists with other properties.
 const PRECONDITION_FAILED: u16 = 406;
 
-/// How many messages are ready, put off and given up.
+/// How many messages are ready, put off and with nobody, and given up.
 pub(super) async fn depth(
     link: &Link,
     settings: &RabbitSettings,
     service: &str,
 ) -> Result<(usize, usize, usize)> {
     let channel = link.channel().await?;
-    let mut retrying = 0;
-    for ms in STEPS_MS {
-        retrying += count(link, &channel, &retry_step(settings, service, ms)).await?;
-    }
+    let retrying = count(link, &channel, &retry(settings, service)).await?;
     let ready = count(link, &channel, &queue(settings, service)).await?;
     let dead = count(link, &channel, &dead(settings, service)).await?;
     Ok((ready, retrying, dead))

@@ -28,6 +28,13 @@ pub(super) enum Failure {
     Parameters(String),
 }
 
+impl Failure {
+    /// Whether the server has answered, and said no.
+    pub(super) fn is_told_by_the_server(&self) -> bool {
+        matches!(self, Self::Told(error) if error.as_db_error().is_some())
+    }
+}
+
 impl From<tokio_postgres::Error> for Failure {
     fn from(error: tokio_postgres::Error) -> Self {
         Self::Told(error)
@@ -111,6 +118,25 @@ impl Link {
             Ok(self.client.execute_raw(&statement, params).await?)
         })
         .await
+    }
+
+    /// Prepares a statement ahead of [`Link::run`].
+    pub(super) async fn prepare(
+        &self,
+        sql: &str,
+        params: &[Wire<'_>],
+    ) -> Result<Statement, Failure> {
+        self.bounded(self.statement(sql, params)).await
+    }
+
+    /// Runs a statement that is prepared: it is sent as soon as this is polled.
+    pub(super) async fn run(
+        &self,
+        statement: &Statement,
+        params: &[Wire<'_>],
+    ) -> Result<u64, Failure> {
+        self.bounded(async { Ok(self.client.execute_raw(statement, params).await?) })
+            .await
     }
 
     /// Runs one statement; the rows that it returns.

@@ -3,18 +3,13 @@
 //! While the server is down only one caller at a time knocks, less and less often; the others are told at once.
 
 use super::link::{Link, silence};
+use crate::backoff::Backoff;
 use crate::store::{Result, StoreError};
-use rand::{RngExt, SeedableRng};
-use rand_chacha::ChaCha8Rng;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::time::Instant;
 use tokio_postgres::{Config, NoTls};
 use tokio_postgres_rustls::MakeRustlsConnect;
-
-const PAUSE_MIN: Duration = Duration::from_millis(20);
-const PAUSE_MAX: Duration = Duration::from_secs(2);
 
 /// Where connections are made.
 pub(super) struct Door {
@@ -25,11 +20,8 @@ pub(super) struct Door {
 }
 
 struct Trouble {
-    /// Nobody knocks before.
-    not_before: Option<Instant>,
-    pause: Duration,
+    backoff: Backoff,
     why: String,
-    chance: ChaCha8Rng,
 }
 
 impl Door {
@@ -43,11 +35,8 @@ impl Door {
             connect_timeout,
             patience,
             trouble: Mutex::new(Trouble {
-                not_before: None,
-                pause: PAUSE_MIN,
+                backoff: Backoff::new(),
                 why: String::new(),
-                // Real servers need real chance: replicas that lost one server must not come back in step.
-                chance: ChaCha8Rng::seed_from_u64(crate::os_seed()),
             }),
         }
     }
@@ -55,13 +44,12 @@ impl Door {
     async fn connect(&self, config: &Config) -> Result<Link> {
         {
             let mut trouble = self.trouble();
-            let now = Instant::now();
-            if let Some(not_before) = trouble.not_before {
-                if now < not_before {
-                    return Err(StoreError::Engine(trouble.why.clone()));
-                }
+            if trouble.backoff.is_early() {
+                return Err(StoreError::Engine(trouble.why.clone()));
+            }
+            if trouble.backoff.is_in_trouble() {
                 // It is our turn; the others need not wait for what we find out.
-                trouble.not_before = Some(now + self.connect_timeout);
+                trouble.backoff.knocks(self.connect_timeout);
             }
         }
         let patience = self.patience;
@@ -78,11 +66,9 @@ impl Door {
             .map_err(|error| StoreError::Engine(format!("cannot connect: {error}")));
         let mut trouble = self.trouble();
         match &opened {
-            Ok(_) => (trouble.not_before, trouble.pause) = (None, PAUSE_MIN),
+            Ok(_) => trouble.backoff.opened(),
             Err(error) => {
-                let jitter = trouble.chance.random_range(0.5..1.0);
-                trouble.not_before = Some(Instant::now() + trouble.pause.mul_f64(jitter));
-                trouble.pause = (trouble.pause * 2).min(PAUSE_MAX);
+                trouble.backoff.failed();
                 trouble.why = match error {
                     StoreError::Engine(why) => why.clone(),
                     other => other.to_string(),

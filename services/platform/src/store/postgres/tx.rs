@@ -7,11 +7,14 @@ use super::bind::{self, Wire, wires};
 use super::error::commit_error;
 use super::link::{Failure, silence};
 use super::pool::Held;
-use crate::store::{Change, Insert, Param, Result, Row, StoreError, Tx};
+use super::together::Together;
+use crate::store::{Change, Insert, Last, Param, Result, Row, StoreError, Tx};
 use async_trait::async_trait;
-use futures_util::future::join_all;
+use futures_util::future::{join, join_all};
+use futures_util::poll;
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::task::Poll;
 
 /// What a transaction is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,6 +47,7 @@ pub(super) struct PgTx {
     has_failed: AtomicBool,
     asked: AtomicUsize,
     answered: AtomicUsize,
+    together: Together,
 }
 
 impl PgTx {
@@ -58,6 +62,7 @@ impl PgTx {
             has_failed: AtomicBool::new(false),
             asked: AtomicUsize::new(0),
             answered: AtomicUsize::new(0),
+            together: Together::default(),
         }
     }
 
@@ -85,8 +90,29 @@ impl PgTx {
     async fn count(&self, sql: &str, params: &[Wire<'_>]) -> Result<u64> {
         self.ask(self.held.link().execute(sql, params)).await
     }
+
+    /// Inserts `rows` with one statement.
+    async fn insert_now(&self, insert: &Insert, rows: &[Vec<Param<'_>>]) -> Result<Vec<bool>> {
+        let (sql, params) = insertion(insert, rows)?;
+        let Some(key) = key_column(insert) else {
+            self.count(&sql, &params).await?;
+            return Ok(vec![true; rows.len()]);
+        };
+        let found = self.rows(&sql, &params).await?;
+        let mut fresh = found
+            .iter()
+            .map(|row| row.get(0))
+            .collect::<Result<BTreeSet<String>>>()?;
+        // A key that stands in two rows is new in the first of them.
+        let is_fresh = |row: &Vec<Param<'_>>| text(row, key).is_some_and(|key| fresh.remove(key));
+        Ok(rows.iter().map(is_fresh).collect())
+    }
 }
 
+/// It may have been an error, and then the commit that succeeded has kept nothing.
+const UNANSWERED: &str = "a statement before the commit was not answered in time";
+/// Who inserts more rows than so many needs nobody else's for a good statement.
+const TOGETHER_MAX: usize = 16;
 const FAILED_BEFORE: &str = "another statement of this transaction has failed";
 
 impl Drop for PgTx {
@@ -122,31 +148,18 @@ impl Tx for PgTx {
         if rows.is_empty() {
             return Ok(Vec::new());
         }
-        let mut sorted: Vec<&[Param<'_>]> = rows.iter().map(Vec::as_slice).collect();
-        let key = insert
-            .key
-            .and_then(|key| insert.columns.iter().position(|(name, _)| *name == key));
-        if let Some(key) = key {
-            // Two replicas that insert the same keys wait for each other on the first, not in a circle.
-            sorted.sort_by(|a, b| text(a, key).cmp(&text(b, key)));
+        if rows.len() > TOGETHER_MAX {
+            return self.insert_now(insert, rows).await;
         }
-        let columns = insert.columns.iter().enumerate();
-        let params = columns
-            .map(|(index, (_, kind))| bind::column(&sorted, index, *kind))
-            .collect::<Result<Vec<_>>>()?;
-        let sql = insert_sql(insert);
-        let Some(key) = key else {
-            self.count(&sql, &params).await?;
-            return Ok(vec![true; rows.len()]);
-        };
-        let found = self.rows(&sql, &params).await?;
-        let mut fresh = found
-            .iter()
-            .map(|row| row.get(0))
-            .collect::<Result<BTreeSet<String>>>()?;
-        // A key that stands in two rows is new in the first of them.
-        let is_fresh = |row: &Vec<Param<'_>>| text(row, key).is_some_and(|key| fresh.remove(key));
-        Ok(rows.iter().map(is_fresh).collect())
+        let (answer, first) = self.together.add(insert, rows);
+        if let Some(first) = first {
+            tokio::task::yield_now().await;
+            if let Some(group) = first.take() {
+                let outcome = self.insert_now(insert, &group.rows).await;
+                group.tell(&outcome);
+            }
+        }
+        answer.get().await
     }
 
     async fn update_many(
@@ -158,13 +171,7 @@ impl Tx for PgTx {
         if keys.is_empty() {
             return Ok(0);
         }
-        let Change { table, set, key } = change;
-        let n = params.len() + 1;
-        let sql = format!("update {table} set {set} where {key} = any(${n})");
-        let mut keys: Vec<Option<&str>> = keys.iter().map(|key| Some(key.as_str())).collect();
-        keys.sort_unstable();
-        let mut params = wires(params);
-        params.push(Wire::Texts(keys));
+        let (sql, params) = update(change, params, keys);
         self.count(&sql, &params).await
     }
 
@@ -202,7 +209,11 @@ impl Tx for PgTx {
         self.count(statement, &[]).await.map(drop)
     }
 
-    async fn commit(mut self: Box<Self>) -> Result<()> {
+    async fn commit(self: Box<Self>) -> Result<()> {
+        self.finish(&[]).await
+    }
+
+    async fn finish(mut self: Box<Self>, last: &[Last<'_>]) -> Result<()> {
         if self.access != Access::Write {
             return Ok(());
         }
@@ -219,14 +230,51 @@ impl Tx for PgTx {
                 "the connection was lost before the commit".to_owned(),
             ));
         }
-        let answer = link.command("commit");
+        // All is prepared before anything is sent: what is prepared later would come after the commit.
+        let mut prepared = Vec::with_capacity(last.len());
+        for (sql, params) in statements(last)? {
+            prepared.push((link.prepare(&sql, &params).await?, params));
+        }
+        let mut sent = Vec::with_capacity(prepared.len());
+        for (statement, params) in &prepared {
+            let mut asked = Box::pin(link.run(statement, params));
+            match poll!(&mut asked) {
+                Poll::Pending => sent.push(asked),
+                Poll::Ready(Ok(_)) => {}
+                // It did not even go out, and neither may the commit.
+                Poll::Ready(Err(failure)) => return Err(failure.into()),
+            }
+        }
+        let committing = link.command("commit");
         self.is_open = false;
-        answer.await.map_err(|failure| match failure {
-            Failure::Told(error) => commit_error(&error),
-            Failure::Silence(after) => StoreError::Unknown(silence(after)),
-            other @ Failure::Parameters(_) => other.into(),
-        })
+        let (answers, committed) = join(join_all(sent), committing).await;
+        let (refused, unanswered): (Vec<Failure>, Vec<Failure>) = answers
+            .into_iter()
+            .filter_map(Result::err)
+            .partition(Failure::is_told_by_the_server);
+        // What the server refuses it also rolls back, and calls the commit of that a success.
+        match (refused.into_iter().next(), committed) {
+            (Some(failure), _) => Err(failure.into()),
+            (None, Ok(())) if unanswered.is_empty() => Ok(()),
+            (None, Ok(())) => Err(StoreError::Unknown(UNANSWERED.to_owned())),
+            (None, Err(Failure::Told(error))) => Err(commit_error(&error)),
+            (None, Err(Failure::Silence(after))) => Err(StoreError::Unknown(silence(after))),
+            (None, Err(other @ Failure::Parameters(_))) => Err(other.into()),
+        }
     }
+}
+
+/// What is last, as it is sent; nothing for nothing.
+fn statements<'a>(last: &'a [Last<'_>]) -> Result<Vec<(String, Vec<Wire<'a>>)>> {
+    let mut statements = Vec::with_capacity(last.len());
+    for last in last {
+        match *last {
+            Last::Insert(_, []) | Last::Update(_, _, []) => {}
+            Last::Insert(insert, rows) => statements.push(insertion(insert, rows)?),
+            Last::Update(change, params, keys) => statements.push(update(change, params, keys)),
+        }
+    }
+    Ok(statements)
 }
 
 /// Whoever brings a schema up to date holds this; the number means nothing.
@@ -237,6 +285,40 @@ fn text<'a>(row: &'a [Param<'_>], column: usize) -> Option<&'a str> {
         Some(Param::Text(text)) => Some(text),
         _ => None,
     }
+}
+
+/// Where in a row its key is.
+fn key_column(insert: &Insert) -> Option<usize> {
+    let key = insert.key?;
+    insert.columns.iter().position(|(name, _)| *name == key)
+}
+
+/// Rows as one statement.
+fn insertion<'a>(insert: &Insert, rows: &'a [Vec<Param<'_>>]) -> Result<(String, Vec<Wire<'a>>)> {
+    let mut sorted: Vec<&[Param<'_>]> = rows.iter().map(Vec::as_slice).collect();
+    if let Some(key) = key_column(insert) {
+        // Two replicas that insert the same keys wait for each other on the first, not in a circle.
+        sorted.sort_by(|a, b| text(a, key).cmp(&text(b, key)));
+    }
+    let columns = insert.columns.iter().enumerate();
+    let params = columns.map(|(index, (_, kind))| bind::column(&sorted, index, *kind));
+    Ok((insert_sql(insert), params.collect::<Result<_>>()?))
+}
+
+/// A change of many rows as one statement.
+fn update<'a>(
+    change: &Change,
+    params: &'a [Param<'_>],
+    keys: &'a [String],
+) -> (String, Vec<Wire<'a>>) {
+    let Change { table, set, key } = change;
+    let n = params.len() + 1;
+    let sql = format!("update {table} set {set} where {key} = any(${n})");
+    let mut keys: Vec<Option<&str>> = keys.iter().map(|key| Some(key.as_str())).collect();
+    keys.sort_unstable();
+    let mut params = wires(params);
+    params.push(Wire::Texts(keys));
+    (sql, params)
 }
 
 /// One statement, however many rows there are: each column is an array.
