@@ -9,12 +9,13 @@ use super::envelope::{self, Outgoing};
 use super::link::Link;
 use super::publisher::{self, Confirming};
 use super::{BrokerError, Rabbit, Result, topology};
+use crate::lock::lock;
 use futures_util::FutureExt;
 use lapin::Channel;
 use lapin::message::Delivery;
 use lapin::options::BasicAckOptions;
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::time::Instant;
@@ -69,7 +70,7 @@ impl Waiting {
     }
 
     fn held(&self) -> MutexGuard<'_, Held> {
-        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.held)
     }
 
     /// Gives everything back to the queue `name` when it is due. Ends when the server does not let us hold it any
