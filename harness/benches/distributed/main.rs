@@ -280,14 +280,10 @@ async fn sizes(shop: &Distributed) -> BTreeMap<String, (f64, f64)> {
 
 /// Processor time so far: services, PostgreSQL, RabbitMQ, this process.
 fn spent(engines: &Engines, shop: &Distributed) -> [Duration; 4] {
-    let all_below = |pids: Vec<u32>| {
-        pids.first()
-            .map_or(Duration::ZERO, |pid| cpu::of_all_below(*pid))
-    };
     [
         shop.replicas().iter().map(Replica::cpu).sum(),
-        all_below(engines.postgres.pids()),
-        all_below(engines.rabbit.pids()),
+        engines.postgres.cpu(),
+        engines.rabbit.cpu(),
         cpu::of(std::process::id()).unwrap_or_default(),
     ]
 }

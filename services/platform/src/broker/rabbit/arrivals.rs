@@ -4,6 +4,7 @@
 
 use super::link::Link;
 use super::{BrokerError, Result, topology};
+use crate::lock::lock;
 use futures_util::Stream;
 use lapin::message::Delivery;
 use lapin::options::{BasicConsumeOptions, BasicQosOptions};
@@ -11,7 +12,7 @@ use lapin::types::{FieldTable, ShortString};
 use lapin::{Channel, Consumer};
 use std::collections::{BTreeMap, VecDeque};
 use std::pin::Pin;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, Weak};
 use std::task::{Context, Poll, Waker};
 
 /// What this process holds of each queue.
@@ -27,14 +28,14 @@ pub(super) trait Holds: Send + Sync {
 impl Subscriptions {
     /// How many messages of the queue `name` are with this process, also those that nobody has taken yet.
     pub(super) fn unacked(&self, name: &str) -> usize {
-        let map = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let map = lock(&self.0);
         let of_queue = map.get(name).into_iter().flatten();
         let held = |one: Arc<dyn Holds>| one.count();
         of_queue.filter_map(Weak::upgrade).map(held).sum()
     }
 
     pub(super) fn add(&self, name: &str, holder: Weak<dyn Holds>) {
-        let mut map = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut map = lock(&self.0);
         let of_queue = map.entry(name.to_owned()).or_default();
         of_queue.retain(|one| one.strong_count() > 0);
         of_queue.push(holder);
