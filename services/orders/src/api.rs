@@ -1,6 +1,6 @@
 //! HTTP in: place an order, look at it, wait for it.
 
-use crate::sql;
+use crate::sql::{self, Ended};
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
@@ -22,7 +22,7 @@ const WAIT_MS_MAX: u64 = 30_000;
 /// A replica that did not settle the order itself finds out by looking again.
 const LOOK_AGAIN: Duration = Duration::from_millis(200);
 
-pub(crate) fn routes(ctx: &Context, waiting: &Waiting) -> Api {
+pub(crate) fn routes(ctx: &Context, waiting: &Waiting<Ended>) -> Api {
     let waiting = waiting.clone();
     Api::new(ctx)
         .post(
@@ -206,7 +206,12 @@ impl WaitParams {
     }
 }
 
-async fn read(ctx: Context, waiting: Waiting, id: OrderId, params: WaitParams) -> Result<Response> {
+async fn read(
+    ctx: Context,
+    waiting: Waiting<Ended>,
+    id: OrderId,
+    params: WaitParams,
+) -> Result<Response> {
     let Some(patience) = params.patience()? else {
         let mut order = find(&ctx, id).await?;
         if planted!(ctx, Bug::ReadAStaleCopy) {
@@ -214,31 +219,25 @@ async fn read(ctx: Context, waiting: Waiting, id: OrderId, params: WaitParams) -
         }
         return Ok(reply(&order));
     };
-    let waiter = waiting.for_id(id.0);
+    let mut waiter = waiting.for_id(id.0);
     let until = tokio::time::Instant::now() + patience;
     loop {
-        // Listen first, then look: what settles in between is not missed.
-        let woken = waiter.woken();
-        let mut woken = std::pin::pin!(woken);
-        woken.as_mut().enable();
         let order = find(&ctx, id).await?;
-        let is_over = tokio::time::Instant::now() >= until || ctx.is_stopping();
-        if order.status.is_settled() || is_over {
+        let now = tokio::time::Instant::now();
+        if order.status.is_settled() || now >= until || ctx.is_stopping() {
             return Ok(reply(&order));
         }
-        let pause = tokio::time::Instant::now() + LOOK_AGAIN;
         tokio::select! {
             biased;
-            () = woken => {}
+            ended = waiter.ended() => return Ok(reply(&ended.end_of(order))),
             () = ctx.stopping() => {}
-            () = tokio::time::sleep_until(pause.min(until)) => {}
+            () = tokio::time::sleep_until(until.min(now + LOOK_AGAIN)) => {}
         }
     }
 }
 
 async fn find(ctx: &Context, id: OrderId) -> Result<Order> {
-    let tx = ctx.store().read().await?;
-    sql::find(&*tx, id)
+    sql::look(ctx.store(), id)
         .await?
         .ok_or_else(|| Problem::not_found("order", id).into())
 }

@@ -29,7 +29,7 @@ pub const HEARS: &[EventType] = &[
 /// The orders service.
 pub struct Orders {
     ctx: Context,
-    waiting: Waiting,
+    waiting: Waiting<sql::Ended>,
 }
 
 impl Orders {

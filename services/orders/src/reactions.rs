@@ -1,6 +1,6 @@
 //! What orders does when it hears an event.
 
-use crate::sql::{self, Settlement};
+use crate::sql::{self, Ended, Settlement};
 use crate::{Orders, order};
 use contract::events::{OrderCanceled, OrderFinished};
 use contract::http::OrderStatus;
@@ -110,7 +110,11 @@ async fn settle(
             .saga
             .with_label_values(&[outcome])
             .observe(platform::metrics::seconds(at_us - created_at_us));
-        waiting.wake(order_id.0);
+        let ended = Ended {
+            settlement,
+            version,
+        };
+        waiting.tell(order_id.0, ended);
     });
     Ok(())
 }

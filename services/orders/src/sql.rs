@@ -3,8 +3,7 @@
 use contract::http::{Order, OrderStatus};
 use contract::{Cents, OrderId, Reason};
 use platform::params;
-use platform::store::{Insert, Kind, Result, Row, StoreError, Tx};
-use std::borrow::Cow;
+use platform::store::{Edit, Find, Insert, Kind, Result, Row, Store, StoreError, Tx};
 
 const COLUMNS: &str =
     "id, status, version, items, amount_cents, reason, created_at_us, settled_at_us, trace_id,
@@ -56,9 +55,42 @@ pub(crate) struct Settlement {
     pub(crate) at_us: i64,
 }
 
-const SETTLE: &str =
-    "update orders set status = $2, version = version + 1, amount_cents = $3, reason = $4, settled_at_us = $5
-     where id = $1 and status = 'created' returning version, created_at_us";
+/// An order that is settled, with its version.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Ended {
+    pub(crate) settlement: Settlement,
+    pub(crate) version: i64,
+}
+
+impl Ended {
+    /// `order`, which was open, as it is now.
+    pub(crate) fn end_of(self, order: Order) -> Order {
+        let Settlement {
+            order_id: _,
+            status,
+            amount_cents,
+            reason,
+            at_us,
+        } = self.settlement;
+        Order {
+            status,
+            version: self.version,
+            amount_cents: Some(amount_cents),
+            reason,
+            settled_at_us: Some(at_us),
+            ..order
+        }
+    }
+}
+
+const SETTLE: Edit = Edit {
+    table: "orders",
+    given: &[Kind::Text, Kind::Text, Kind::Int, Kind::Text, Kind::Int],
+    set: "status = $2, version = version + 1, amount_cents = $3, reason = $4, settled_at_us = $5",
+    key: "id",
+    guard: "coalesce(status, '') = 'created'",
+    returns: "version, created_at_us",
+};
 
 /// Settles an order that is still open; returns its version and when it was created. None: it is not open.
 /// Only a planted bug is not `guarded`: it settles the order again.
@@ -74,23 +106,15 @@ pub(crate) async fn settle(
         reason,
         at_us,
     } = settlement;
-    let sql = if guarded {
-        Cow::Borrowed(SETTLE)
-    } else {
-        Cow::Owned(SETTLE.replace(" and status = 'created'", ""))
-    };
-    let rows = tx
-        .query(
-            &sql,
-            params![
-                order_id.0,
-                status.as_str(),
-                amount_cents.get(),
-                reason.map(Reason::as_str),
-                at_us
-            ],
-        )
-        .await?;
+    let guard = if guarded { SETTLE.guard } else { "true" };
+    let given = params![
+        order_id.0,
+        status.as_str(),
+        amount_cents.get(),
+        reason.map(Reason::as_str),
+        at_us
+    ];
+    let rows = tx.edit(&Edit { guard, ..SETTLE }, given).await?;
     rows.first()
         .map(|row| Ok((row.get(0)?, row.get(1)?)))
         .transpose()
@@ -106,10 +130,21 @@ pub(crate) async fn count_open(tx: &dyn Tx) -> Result<i64> {
 
 /// The order with this id.
 pub(crate) async fn find(tx: &dyn Tx, id: OrderId) -> Result<Option<Order>> {
-    let sql = format!("select {COLUMNS} from orders where id = $1");
-    let rows = tx.query(&sql, params![id.0]).await?;
-    rows.first().map(order).transpose()
+    let found = tx.find(&ORDER, &id.to_string()).await?;
+    found.as_ref().map(order).transpose()
 }
+
+/// The order with this id, as it is just now.
+pub(crate) async fn look(store: &dyn Store, id: OrderId) -> Result<Option<Order>> {
+    let found = store.find(&ORDER, &id.to_string()).await?;
+    found.as_ref().map(order).transpose()
+}
+
+const ORDER: Find = Find {
+    table: "orders",
+    columns: COLUMNS,
+    key: "id",
+};
 
 /// Orders after the id `after`, in id order.
 pub(crate) async fn page(tx: &dyn Tx, after: &str, n: i64) -> Result<Vec<(String, Order)>> {

@@ -31,8 +31,7 @@ async fn all(State(ctx): State<Context>, listing: Listing) -> Result<Response> {
 }
 
 async fn read(State(ctx): State<Context>, Id(id): Id<PaymentId>) -> Result<Response> {
-    let tx = ctx.store().read().await?;
-    let payment = sql::find(&*tx, id)
+    let payment = sql::look(ctx.store(), id)
         .await?
         .ok_or_else(|| Problem::not_found("payment", id))?;
     Ok(Reply::json(StatusCode::OK, &payment).into_response())

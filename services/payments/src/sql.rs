@@ -2,9 +2,8 @@
 
 use contract::http::{Payment, PaymentStatus};
 use contract::{Bug, Cents, MessageId, OrderId, PaymentId, Reason};
-use platform::store::{Claim, Insert, Kind, Result, Row, StoreError, Tx};
+use platform::store::{Claim, Edit, Find, Insert, Kind, Result, Row, Store, StoreError, Tx};
 use platform::{Context, Origin, Trace, params, planted};
-use std::borrow::Cow;
 
 /// A payment that waits to be charged, with what its outcome will be said in answer to.
 #[derive(Debug, Clone)]
@@ -47,8 +46,14 @@ pub(crate) async fn insert(tx: &dyn Tx, open: &Open, now_us: i64) -> Result<bool
     tx.insert(&PAYMENTS, row).await
 }
 
-const END: &str = "update payments set status = $2, reason = $3, version = version + 1
-     where id = $1 and status = 'created' returning version";
+const END: Edit = Edit {
+    table: "payments",
+    given: &[Kind::Text, Kind::Text, Kind::Text],
+    set: "status = $2, reason = $3, version = version + 1",
+    key: "id",
+    guard: "coalesce(status, '') = 'created'",
+    returns: "version",
+};
 
 /// Ends an open payment; returns the version after it. None: it is not open. Only a planted bug is not `guarded`:
 /// it ends the payment again.
@@ -59,26 +64,22 @@ pub(crate) async fn end(
     reason: Option<Reason>,
     guarded: bool,
 ) -> Result<Option<i64>> {
-    let sql = if guarded {
-        Cow::Borrowed(END)
-    } else {
-        Cow::Owned(END.replace(" and status = 'created'", ""))
-    };
-    let rows = tx
-        .query(
-            &sql,
-            params![id.0, status.as_str(), reason.map(Reason::as_str)],
-        )
-        .await?;
+    let guard = if guarded { END.guard } else { "true" };
+    let given = params![id.0, status.as_str(), reason.map(Reason::as_str)];
+    let rows = tx.edit(&Edit { guard, ..END }, given).await?;
     rows.first().map(|row| row.get(0)).transpose()
 }
 
+const STATUS: Find = Find {
+    table: "payments",
+    columns: "status",
+    key: "id",
+};
+
 /// Where a payment stands.
 pub(crate) async fn status(tx: &dyn Tx, id: PaymentId) -> Result<Option<PaymentStatus>> {
-    let rows = tx
-        .query("select status from payments where id = $1", params![id.0])
-        .await?;
-    rows.first()
+    let found = tx.find(&STATUS, &id.to_string()).await?;
+    found
         .map(|row| row.parsed(0, PaymentStatus::parse))
         .transpose()
 }
@@ -125,27 +126,23 @@ pub(crate) async fn open(
 
 /// Payments after the id `after`, in id order.
 pub(crate) async fn page(tx: &dyn Tx, after: &str, n: i64) -> Result<Vec<(String, Payment)>> {
-    let rows = tx
-        .query(
-            "select id, order_id, amount_cents, status, reason, version from payments
-             where id > $1 order by id limit $2",
-            params![after, n],
-        )
-        .await?;
+    let sql = format!("select {COLUMNS} from payments where id > $1 order by id limit $2");
+    let rows = tx.query(&sql, params![after, n]).await?;
     rows.iter()
         .map(|row| payment(row).map(|payment| (payment.id.to_string(), payment)))
         .collect()
 }
 
-/// The payment with this id.
-pub(crate) async fn find(tx: &dyn Tx, id: PaymentId) -> Result<Option<Payment>> {
-    let sql =
-        "select id, order_id, amount_cents, status, reason, version from payments where id = $1";
-    tx.query(sql, params![id.0])
-        .await?
-        .first()
-        .map(payment)
-        .transpose()
+const COLUMNS: &str = "id, order_id, amount_cents, status, reason, version";
+
+/// The payment with this id, as it is just now.
+pub(crate) async fn look(store: &dyn Store, id: PaymentId) -> Result<Option<Payment>> {
+    let find = Find {
+        columns: COLUMNS,
+        ..STATUS
+    };
+    let found = store.find(&find, &id.to_string()).await?;
+    found.as_ref().map(payment).transpose()
 }
 
 fn payment(row: &Row) -> Result<Payment> {

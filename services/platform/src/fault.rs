@@ -4,7 +4,7 @@
 //! so these are the places where one is made to land; a site may also fail a call, or change what is published.
 
 use crate::broker::{Broker, BrokerError, DeadLetter, Deliveries, Delivery, Depth, Late, Tapped};
-use crate::store::{Change, Claim, Insert, Last, Param, Row, Store, StoreError, Tx};
+use crate::store::{Change, Claim, Edit, Find, Insert, Last, Param, Row, Store, StoreError, Tx};
 use async_trait::async_trait;
 use contract::{Message, MessageId};
 use std::sync::Arc;
@@ -169,6 +169,13 @@ impl Store for FaultyStore {
         at!(self.site, "snapshot", self.inner.snapshot()).map(|tx| self.wrap(tx, None))
     }
 
+    async fn find(&self, find: &Find, key: &str) -> Result<Option<Row>, StoreError> {
+        if self.site.is_quiet() {
+            return self.inner.find(find, key).await;
+        }
+        at!(self.site, "look", self.inner.find(find, key))
+    }
+
     async fn claim(&self, claim: Claim) -> Result<Vec<Row>, StoreError> {
         if self.site.is_quiet() {
             return self.inner.claim(claim).await;
@@ -255,6 +262,16 @@ impl Tx for FaultyTx {
             "update_many",
             self.inner.update_many(change, params, keys)
         )
+    }
+
+    async fn edit(&self, edit: &Edit, given: &[Param<'_>]) -> Result<Vec<Row>, StoreError> {
+        self.check()?;
+        at!(self.site, "edit", self.inner.edit(edit, given))
+    }
+
+    async fn find(&self, find: &Find, key: &str) -> Result<Option<Row>, StoreError> {
+        self.check()?;
+        at!(self.site, "find", self.inner.find(find, key))
     }
 
     async fn query(&self, sql: &str, params: &[Param<'_>]) -> Result<Vec<Row>, StoreError> {

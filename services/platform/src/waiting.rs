@@ -1,59 +1,75 @@
-//! Who waits for something to come to its end: long polls are woken by the commit that ends it.
+//! Who waits for something to come to its end: long polls are told by the commit that ends it.
 
+use crate::lock::lock;
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use tokio::sync::Notify;
+use std::sync::{Arc, Mutex};
+use tokio::sync::watch;
 use uuid::Uuid;
 
-/// The waiters of one service, by what they wait for. Cheap to clone.
-#[derive(Clone, Default)]
-pub struct Waiting(Arc<Mutex<Waiters>>);
+/// The waiters of one service, by what they wait for, and told an end `T` of it. Cheap to clone.
+pub struct Waiting<T>(Arc<Mutex<Waiters<T>>>);
 
-/// How many wait for an id, and what wakes them.
-type Waiters = BTreeMap<Uuid, (usize, Arc<Notify>)>;
+/// How many wait for an id, and how they are told.
+type Waiters<T> = BTreeMap<Uuid, (usize, watch::Sender<Option<T>>)>;
 
-impl Waiting {
-    /// Begins to wait for `id`. Look at its state after this, not before: a wake in between would be lost.
-    pub fn for_id(&self, id: Uuid) -> Waiter {
-        let mut waiting = self.lock();
-        let (count, notify) = waiting.entry(id).or_default();
+impl<T> Clone for Waiting<T> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<T> Default for Waiting<T> {
+    fn default() -> Self {
+        Self(Arc::default())
+    }
+}
+
+impl<T: Clone> Waiting<T> {
+    /// Begins to wait for the end of `id`. Look at its state after this, not before: an end in between would be lost.
+    pub fn for_id(&self, id: Uuid) -> Waiter<T> {
+        let mut waiting = lock(&self.0);
+        let (count, end) = waiting
+            .entry(id)
+            .or_insert_with(|| (0, watch::Sender::new(None)));
         *count += 1;
         Waiter {
             id,
-            notify: Arc::clone(notify),
+            end: end.subscribe(),
             waiting: self.clone(),
         }
     }
 
-    /// Wakes everybody who waits for `id`.
-    pub fn wake(&self, id: Uuid) {
-        if let Some((_, notify)) = self.lock().get(&id) {
-            notify.notify_waiters();
+    /// Tells everybody who waits for `id` how it ended.
+    pub fn tell(&self, id: Uuid, ended: T) {
+        if let Some((_, end)) = lock(&self.0).get(&id) {
+            end.send_replace(Some(ended));
         }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Waiters> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// One who waits. Dropping it ends the wait.
-pub struct Waiter {
+pub struct Waiter<T> {
     id: Uuid,
-    notify: Arc<Notify>,
-    waiting: Waiting,
+    end: watch::Receiver<Option<T>>,
+    waiting: Waiting<T>,
 }
 
-impl Waiter {
-    /// Completes at the next wake after this call.
-    pub fn woken(&self) -> tokio::sync::futures::Notified<'_> {
-        self.notify.notified()
+impl<T: Clone> Waiter<T> {
+    /// Waits for the end, if it did not come since [`Waiting::for_id`].
+    pub async fn ended(&mut self) -> T {
+        let told = self.end.wait_for(Option::is_some).await;
+        let ended = told.ok().and_then(|told| told.clone());
+        match ended {
+            Some(ended) => ended,
+            // The sender stays as long as anybody waits.
+            None => std::future::pending().await,
+        }
     }
 }
 
-impl Drop for Waiter {
+impl<T> Drop for Waiter<T> {
     fn drop(&mut self) {
-        let mut waiting = self.waiting.lock();
+        let mut waiting = lock(&self.waiting.0);
         if let Some((count, _)) = waiting.get_mut(&self.id) {
             *count -= 1;
             if *count == 0 {

@@ -185,8 +185,7 @@ async fn add(more: &More, tx: &dyn Tx, said: &mut Said) -> Result<Reply> {
 }
 
 async fn read(State(ctx): State<Context>, Id(id): Id<ProductId>) -> Result<Response> {
-    let tx = ctx.store().read().await?;
-    let product = sql::find(&*tx, id)
+    let product = sql::look(ctx.store(), id)
         .await?
         .ok_or_else(|| Problem::not_found("product", id))?;
     Ok(Reply::json(StatusCode::OK, &product).into_response())

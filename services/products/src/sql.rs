@@ -2,9 +2,8 @@
 
 use contract::http::{Product, Reservation, ReservationStatus};
 use contract::{Bug, Cents, Line, OrderId, ProductId, Quantity, ReservedLine};
-use platform::store::{Insert, Kind, Param, Result, Row, StoreError, Tx};
+use platform::store::{Edit, Find, Insert, Kind, Param, Result, Row, Store, StoreError, Tx};
 use platform::{Context, params, planted};
-use std::borrow::Cow;
 use std::fmt::Write;
 
 /// More units than this are never in one place: 2^53 - 1, as for money.
@@ -171,9 +170,14 @@ pub(crate) async fn overwrite(tx: &dyn Tx, line: &Line, available: i64) -> Resul
     })
 }
 
-const END_RESERVATION: &str =
-    "update reservations set status = $2, version = version + 1 where order_id = $1 and status = 'created'
-     returning order_id, product_id, quantity, unit_price_cents, status, version";
+const END_RESERVATION: Edit = Edit {
+    table: "reservations",
+    given: &[Kind::Text, Kind::Text],
+    set: "status = $2, version = version + 1",
+    key: "order_id",
+    guard: "coalesce(status, '') = 'created'",
+    returns: LINE,
+};
 
 /// Ends an open reservation; returns its lines with the version after it. Empty: it is not open. Only a planted
 /// bug is not `guarded`: it ends the reservation again.
@@ -183,12 +187,16 @@ pub(crate) async fn end_reservation(
     status: ReservationStatus,
     guarded: bool,
 ) -> Result<Vec<Reservation>> {
-    let sql = if guarded {
-        Cow::Borrowed(END_RESERVATION)
+    let guard = if guarded {
+        END_RESERVATION.guard
     } else {
-        Cow::Owned(END_RESERVATION.replace(" and status = 'created'", ""))
+        "true"
     };
-    let rows = tx.query(&sql, params![order_id.0, status.as_str()]).await?;
+    let edit = Edit {
+        guard,
+        ..END_RESERVATION
+    };
+    let rows = tx.edit(&edit, params![order_id.0, status.as_str()]).await?;
     let mut lines = rows.iter().map(reservation).collect::<Result<Vec<_>>>()?;
     lines.sort_by_key(|line| line.product_id);
     Ok(lines)
@@ -245,27 +253,35 @@ pub(crate) async fn reserved_products(tx: &dyn Tx, order_id: OrderId) -> Result<
         .collect()
 }
 
+const PRODUCT: Find = Find {
+    table: "products",
+    columns: "id, name, price_cents, available, received, version",
+    key: "id",
+};
+
 /// The product with this id.
 pub(crate) async fn find(tx: &dyn Tx, id: ProductId) -> Result<Option<Product>> {
-    let sql =
-        "select id, name, price_cents, available, received, version from products where id = $1";
-    let rows = tx.query(sql, params![id.0]).await?;
-    rows.first().map(product).transpose()
+    let found = tx.find(&PRODUCT, &id.to_string()).await?;
+    found.as_ref().map(product).transpose()
+}
+
+/// The product with this id, as it is just now.
+pub(crate) async fn look(store: &dyn Store, id: ProductId) -> Result<Option<Product>> {
+    let found = store.find(&PRODUCT, &id.to_string()).await?;
+    found.as_ref().map(product).transpose()
 }
 
 /// Products after the id `after`, in id order.
 pub(crate) async fn page(tx: &dyn Tx, after: &str, n: i64) -> Result<Vec<(String, Product)>> {
-    let rows = tx
-        .query(
-            "select id, name, price_cents, available, received, version from products
-             where id > $1 order by id limit $2",
-            params![after, n],
-        )
-        .await?;
+    let columns = PRODUCT.columns;
+    let sql = format!("select {columns} from products where id > $1 order by id limit $2");
+    let rows = tx.query(&sql, params![after, n]).await?;
     rows.iter()
         .map(|row| product(row).map(|product| (product.id.to_string(), product)))
         .collect()
 }
+
+const LINE: &str = "order_id, product_id, quantity, unit_price_cents, status, version";
 
 /// Reservation lines after `after` (`orderId/productId`), in that order.
 pub(crate) async fn reservations_page(
@@ -274,13 +290,11 @@ pub(crate) async fn reservations_page(
     n: i64,
 ) -> Result<Vec<(String, Reservation)>> {
     let (order_id, product_id) = after.split_once('/').unwrap_or((after, ""));
-    let rows = tx
-        .query(
-            "select order_id, product_id, quantity, unit_price_cents, status, version from reservations
-             where (order_id, product_id) > ($1, $2) order by order_id, product_id limit $3",
-            params![order_id, product_id, n],
-        )
-        .await?;
+    let sql = format!(
+        "select {LINE} from reservations
+         where (order_id, product_id) > ($1, $2) order by order_id, product_id limit $3"
+    );
+    let rows = tx.query(&sql, params![order_id, product_id, n]).await?;
     let keyed =
         |row| reservation(row).map(|line| (format!("{}/{}", line.order_id, line.product_id), line));
     rows.iter().map(keyed).collect()

@@ -68,6 +68,11 @@ pub trait Store: Send + Sync {
     /// and holds nobody up.
     async fn snapshot(&self) -> Result<Box<dyn Tx>>;
 
+    /// A quick look at one row; one statement where the engine can for those who look at the same time.
+    async fn find(&self, find: &Find, key: &str) -> Result<Option<Row>> {
+        self.read().await?.find(find, key).await
+    }
+
     /// Takes up to `claim.n` due rows for `claim.lease_us`, so that no other replica takes them too.
     async fn claim(&self, claim: Claim) -> Result<Vec<Row>>;
 }
@@ -112,6 +117,37 @@ pub struct Change {
     /// What is set, as SQL with parameters: `seen = seen + $1`.
     pub set: &'static str,
     /// The column that tells which rows, a text.
+    pub key: &'static str,
+}
+
+/// What [`Tx::edit`] changes: some rows, each in its own way.
+///
+/// The texts are those of one statement for one row, with its values as `$1`, `$2`, …; the first is its key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Edit {
+    /// The table.
+    pub table: &'static str,
+    /// What each row is given, the key first: a text.
+    pub given: &'static [Kind],
+    /// What is set: `status = $2, version = version + 1`.
+    pub set: &'static str,
+    /// The column that the key is compared with.
+    pub key: &'static str,
+    /// What a row must be like to be changed. Not in the words of a partial index: an engine that plans while the
+    /// table is small would look for the key among all rows of that index.
+    pub guard: &'static str,
+    /// What is told of each changed row.
+    pub returns: &'static str,
+}
+
+/// What [`Tx::find`] looks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Find {
+    /// The table.
+    pub table: &'static str,
+    /// What is told of a row.
+    pub columns: &'static str,
+    /// The column with the key: a text, in no two rows the same.
     pub key: &'static str,
 }
 
@@ -167,6 +203,13 @@ pub trait Tx: Send + Sync {
         params: &[Param<'_>],
         keys: &[String],
     ) -> Result<u64>;
+
+    /// Changes the rows with one key; what is told of each. One statement where the engine can, also for those who
+    /// edit one table side by side; should that fail it is a [`StoreError::Conflict`] for all of them.
+    async fn edit(&self, edit: &Edit, given: &[Param<'_>]) -> Result<Vec<Row>>;
+
+    /// The row with this key. One statement where the engine can, also for those who look side by side.
+    async fn find(&self, find: &Find, key: &str) -> Result<Option<Row>>;
 
     /// Runs one statement and returns its rows.
     async fn query(&self, sql: &str, params: &[Param<'_>]) -> Result<Vec<Row>>;

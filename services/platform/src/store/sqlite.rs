@@ -4,7 +4,9 @@
 //! have a few connections of their own, so that an export does not stop the shop.
 
 use super::checkpoint::Checkpointer;
-use super::{Change, Claim, Insert, Last, Param, Result, Row, Store, StoreError, Tx, Value};
+use super::{
+    Change, Claim, Edit, Find, Insert, Last, Param, Result, Row, Store, StoreError, Tx, Value,
+};
 use crate::lock::lock;
 use async_trait::async_trait;
 use rusqlite::{CachedStatement, Connection, ErrorCode, types::ValueRef};
@@ -317,6 +319,31 @@ impl Tx for SqliteTx {
             }
             Ok(changed)
         })
+    }
+
+    async fn edit(&self, edit: &Edit, given: &[Param<'_>]) -> Result<Vec<Row>> {
+        let Edit {
+            table,
+            set,
+            key,
+            guard,
+            returns,
+            ..
+        } = edit;
+        let sql =
+            format!("update {table} set {set} where {key} = $1 and {guard} returning {returns}");
+        self.query(&sql, given).await
+    }
+
+    async fn find(&self, find: &Find, key: &str) -> Result<Option<Row>> {
+        let Find {
+            table,
+            columns,
+            key: column,
+        } = find;
+        let sql = format!("select {columns} from {table} where {column} = $1");
+        let found = self.query(&sql, crate::params![key]).await?;
+        Ok(found.into_iter().next())
     }
 
     async fn query(&self, sql: &str, params: &[Param<'_>]) -> Result<Vec<Row>> {

@@ -65,7 +65,9 @@ fn statement(chance: &mut ChaCha8Rng) -> String {
     }
     let (id, ids) = (ids[0], ids.join(","));
     let n = chance.random_range(0..6);
-    match chance.random_range(0..16) {
+    match chance.random_range(0..19) {
+        16 | 17 => format!("edit {ids} {n}"),
+        18 => format!("find {ids}"),
         0 => format!("put {id} {n}"),
         1 | 2 => format!("add {id} {n}"),
         3 => format!("add {id} -{n}"),

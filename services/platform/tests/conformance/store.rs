@@ -1,10 +1,13 @@
 //! Plays a script on a store.
 //!
-//! `begin A`, `read A` and `snapshot A` open a transaction; `A put`, `A add`, `A take`, `A new`, `A touch`, `A lock`,
-//! `A each`, `A list`, `A sum` and `A wrong` use it; `A commit` and `A drop` end it; `claim` stands for itself.
+//! `begin A`, `read A` and `snapshot A` open a transaction; `A put`, `A add`, `A take`, `A new`, `A touch`, `A edit`,
+//! `A find`, `A lock`, `A each`, `A list`, `A sum` and `A wrong` use it; `A commit` and `A drop` end it; `claim` stands for itself.
 
+use futures_util::future::try_join_all;
 use platform::params;
-use platform::store::{Change, Claim, Insert, Kind, Migration, Param, Row, Store, StoreError};
+use platform::store::{
+    Change, Claim, Edit, Find, Insert, Kind, Migration, Param, Row, Store, StoreError,
+};
 use platform::store::{Tx, Value, migrate};
 use std::collections::BTreeMap;
 
@@ -29,6 +32,21 @@ const NEW: Insert = Insert {
 const TOUCH: Change = Change {
     table: "things",
     set: "name = $1, n = n + $2",
+    key: "id",
+};
+
+const TAKE: Edit = Edit {
+    table: "things",
+    given: &[Kind::Text, Kind::Int, Kind::Text],
+    set: "n = n - $2, name = $3",
+    key: "id",
+    guard: "n >= $2",
+    returns: "id, n, name",
+};
+
+const THING: Find = Find {
+    table: "things",
+    columns: "n, name",
     key: "id",
 };
 
@@ -134,6 +152,19 @@ async fn ask(tx: &dyn Tx, words: &[&str]) -> Result<String, StoreError> {
             let ids: Vec<String> = ids.split(',').map(str::to_owned).collect();
             let params = params![*name, int(n)];
             tx.update_many(&TOUCH, params, &ids).await.map(changed)
+        }
+        ["edit", ids, n] => {
+            let row = |id| -> Vec<Param<'_>> { params![id, int(n), None::<&str>].to_vec() };
+            let rows: Vec<Vec<Param<'_>>> = ids.split(',').map(row).collect();
+            let told = try_join_all(rows.iter().map(|row| tx.edit(&TAKE, row))).await?;
+            let told: Vec<String> = told.iter().map(|rows| show(rows)).collect();
+            Ok(told.join("; "))
+        }
+        ["find", ids] => {
+            let ids: Vec<&str> = ids.split(',').collect();
+            let found = try_join_all(ids.iter().map(|id| tx.find(&THING, id))).await?;
+            let found = found.iter().map(|row| show(row.as_slice()));
+            Ok(found.collect::<Vec<_>>().join("; "))
         }
         ["lock", ids] => {
             let ids: Vec<String> = ids.split(',').map(str::to_owned).collect();

@@ -1,8 +1,9 @@
 //! What a store promises, told in memory, on a file and on PostgreSQL.
 
+use futures_util::future::{join_all, try_join_all};
 use platform::params;
-use platform::store::{Change, Claim, Insert, Kind, Migration, Sqlite, Store, StoreError};
-use platform::store::{Synchronous, Value, migrate};
+use platform::store::{Change, Claim, Edit, Find, Insert, Kind, Migration, Row, Sqlite, Store};
+use platform::store::{StoreError, Synchronous, Value, migrate};
 use std::path::Path;
 use std::time::Duration;
 
@@ -64,6 +65,8 @@ on_all_engines! {
     a_guard_in_the_statement_tells_for_each_row_whether_it_held
     many_rows_are_inserted_at_once_and_those_already_there_are_told_apart
     many_rows_are_changed_at_once_by_their_keys
+    rows_are_edited_side_by_side_each_in_its_own_way
+    rows_are_found_by_their_keys_in_a_transaction_and_outside_of_any
     a_row_is_claimed_once_until_its_lease_ends
     a_migration_may_have_semicolons_in_texts_names_and_comments
 }
@@ -366,6 +369,92 @@ async fn many_rows_are_changed_at_once_by_their_keys(store: &dyn Store) {
     tx.commit().await.unwrap();
     let there = [thing("a", 11), thing("b", 2), thing("c", 31)];
     assert_eq!(things(store).await, there);
+}
+
+const TAKE: Edit = Edit {
+    table: "things",
+    given: &[Kind::Text, Kind::Int, Kind::Text],
+    set: "n = n - $2, name = $3",
+    key: "id",
+    guard: "n >= $2",
+    returns: "n, name",
+};
+
+async fn rows_are_edited_side_by_side_each_in_its_own_way(store: &dyn Store) {
+    for (id, n) in [("a", 1), ("b", 5), ("c", 5)] {
+        put(store, id, n).await;
+    }
+    let tx = store.begin().await.unwrap();
+    let given = [
+        params!["b", 2_i64, "taken"].to_vec(),
+        params!["a", 2_i64, "too much"].to_vec(),
+        params!["c", 5_i64, None::<&str>].to_vec(),
+        params!["nothing", 1_i64, "nobody"].to_vec(),
+        // The same one again: after the first.
+        params!["b", 3_i64, "all"].to_vec(),
+        params!["b", 1_i64, "more"].to_vec(),
+    ];
+    let told = join_all(given.iter().map(|given| tx.edit(&TAKE, given))).await;
+    let told: Vec<Vec<Value>> = told
+        .into_iter()
+        .map(|told| told.unwrap().into_iter().flat_map(|row| row.0).collect())
+        .collect();
+    let text = |text: &str| Value::Text(text.to_owned());
+    let expected = [
+        vec![Value::Int(3), text("taken")],
+        vec![],
+        vec![Value::Int(0), Value::Null],
+        vec![],
+        vec![Value::Int(0), text("all")],
+        vec![],
+    ];
+    assert_eq!(told, expected);
+    tx.commit().await.unwrap();
+    let there = [thing("a", 1), thing("b", 0), thing("c", 0)];
+    assert_eq!(things(store).await, there);
+
+    let tx = store.begin().await.unwrap();
+    let below = Edit {
+        guard: "true",
+        ..TAKE
+    };
+    let refused = tx.edit(&below, params!["a", 2_i64, "below zero"]).await;
+    assert!(
+        matches!(refused, Err(StoreError::Constraint(_))),
+        "{refused:?}"
+    );
+    drop(tx);
+    assert_eq!(things(store).await, there);
+}
+
+async fn rows_are_found_by_their_keys_in_a_transaction_and_outside_of_any(store: &dyn Store) {
+    const THING: Find = Find {
+        table: "things",
+        columns: "n, id",
+        key: "id",
+    };
+    for (id, n) in [("a", 1), ("b", 2)] {
+        put(store, id, n).await;
+    }
+    let keys = ["b", "nothing", "a", "b"];
+    let row = |n, id: &str| Some(Row(vec![Value::Int(n), Value::Text(id.to_owned())]));
+    let tx = store.begin().await.unwrap();
+    tx.execute("update things set n = 7 where id = 'b'", &[])
+        .await
+        .unwrap();
+    let inside = try_join_all(keys.iter().map(|key| tx.find(&THING, key))).await;
+    let found = [row(7, "b"), None, row(1, "a"), row(7, "b")];
+    assert_eq!(inside.unwrap(), found);
+    drop(tx);
+    let outside = try_join_all(keys.iter().map(|key| store.find(&THING, key))).await;
+    let found = [row(2, "b"), None, row(1, "a"), row(2, "b")];
+    assert_eq!(outside.unwrap(), found);
+    let nowhere = Find {
+        table: "nowhere",
+        ..THING
+    };
+    let wrong = store.find(&nowhere, "a").await;
+    assert!(matches!(wrong, Err(StoreError::Statement(_))), "{wrong:?}");
 }
 
 async fn a_migration_may_have_semicolons_in_texts_names_and_comments(store: &dyn Store) {

@@ -6,7 +6,7 @@ use crate::store_postgres::with_one_writer;
 use futures_util::FutureExt;
 use futures_util::future::{join, join_all};
 use platform::params;
-use platform::store::{Change, Insert, Kind, Last, Param, Store, StoreError, migrate};
+use platform::store::{Change, Find, Insert, Kind, Last, Param, Store, StoreError, migrate};
 
 const THING: Insert = Insert {
     table: "things",
@@ -121,6 +121,65 @@ async fn those_who_insert_side_by_side_are_each_told_of_their_own_rows() {
         let outcome = waits.await;
         assert!(is_conflict(&outcome), "{outcome:?}");
         assert_eq!(tx.insert_many(&THING, &second).await.unwrap(), [true]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_follows_an_answer_is_asked_together_with_what_follows_the_others() {
+    database::with("after an answer", async |store, url| {
+        migrate(&store, &[THINGS]).await.unwrap();
+        put(&store, "a", 100).await;
+        let watching = tokio_postgres::connect(url, tokio_postgres::NoTls).await;
+        let (watching, connection) = watching.unwrap();
+        tokio::spawn(connection);
+        let inserts = "create table inserts (n bigint);
+            create function note() returns trigger language plpgsql as
+                'begin insert into inserts values (1); return null; end';
+            create trigger note after insert on things for each statement execute function note()";
+        watching.batch_execute(inserts).await.unwrap();
+        let tx = store.begin().await.unwrap();
+        let ids: Vec<String> = (0..40).map(|n| format!("id-{n}")).collect();
+        // As the reactions of a batch do: take from the stock, and note it.
+        let one = async |id: &String| {
+            let taken = tx
+                .query(
+                    "update things set n = n - 1 where id = 'a' returning n",
+                    &[],
+                )
+                .await;
+            let left: i64 = taken.unwrap()[0].get(0).unwrap();
+            assert!(tx.insert(&THING, &row(id, left)).await.unwrap());
+        };
+        join_all(ids.iter().map(one)).await;
+        tx.commit().await.unwrap();
+        assert_eq!(things(&store).await.len(), 41);
+        let statements = watching
+            .query_one("select count(*) from inserts", &[])
+            .await;
+        let statements: i64 = statements.unwrap().get(0);
+        assert_eq!(statements, 1, "for 40 rows");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn who_looks_and_goes_away_leaves_the_others_their_answer() {
+    const N: Find = Find {
+        table: "things",
+        columns: "n",
+        key: "id",
+    };
+    database::with("goes away", async |store, _| {
+        migrate(&store, &[THINGS]).await.unwrap();
+        put(&store, "a", 1).await;
+        let mut leads = store.find(&N, "a");
+        assert!((&mut leads).now_or_never().is_none());
+        let mut waits = store.find(&N, "a");
+        assert!((&mut waits).now_or_never().is_none());
+        drop(leads);
+        let found = waits.await.unwrap().expect("it is there");
+        assert_eq!(found.get::<i64>(0).unwrap(), 1);
     })
     .await;
 }

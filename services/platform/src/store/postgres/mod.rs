@@ -7,14 +7,17 @@ pub mod admin;
 mod bind;
 mod error;
 mod link;
+mod looks;
 mod pool;
+mod statement;
 mod tls;
 mod together;
 mod tx;
 
-use super::{Claim, Result, Row, Store, StoreError, Tx};
+use super::{Claim, Find, Result, Row, Store, StoreError, Tx};
 use async_trait::async_trait;
 use bind::Wire;
+use looks::Looks;
 use pool::{Door, Pool};
 use std::fmt::Write;
 use std::path::PathBuf;
@@ -76,6 +79,7 @@ pub struct Postgres {
     writers: Arc<Pool>,
     readers: Arc<Pool>,
     snapshots: Arc<Pool>,
+    looks: Looks,
     read_patience: Duration,
 }
 
@@ -109,9 +113,11 @@ impl Postgres {
             let config = session(&config, &settings, (idle_max, access));
             Pool::new(Arc::clone(&door), config, slots)
         };
+        let readers = pool(settings.readers, IDLE_MAX, Access::Read);
         Ok(Self {
             writers: pool(settings.writers, IDLE_MAX, Access::Write),
-            readers: pool(settings.readers, IDLE_MAX, Access::Read),
+            looks: Looks::new(Arc::clone(&readers), read_patience),
+            readers,
             snapshots: pool(settings.readers, IDLE_SNAPSHOT_MAX, Access::Snapshot),
             read_patience,
         })
@@ -180,6 +186,10 @@ impl Store for Postgres {
         // `begin` alone does not look yet; the snapshot is taken by the first statement.
         tx.rows("select 1", &[]).await?;
         Ok(Box::new(tx))
+    }
+
+    async fn find(&self, find: &Find, key: &str) -> Result<Option<Row>> {
+        self.looks.find(find, key).await
     }
 
     async fn claim(&self, claim: Claim) -> Result<Vec<Row>> {

@@ -3,12 +3,13 @@
 //! `begin` travels with the first statement and `rollback` with whatever the connection is used for next, so
 //! neither costs a round trip. The server answers in the order of asking: there is no half transaction.
 
-use super::bind::{self, Wire, wires};
+use super::bind::{Wire, wires};
 use super::error::commit_error;
 use super::link::{Failure, silence};
 use super::pool::Held;
-use super::together::Together;
-use crate::store::{Change, Insert, Last, Param, Result, Row, StoreError, Tx};
+use super::statement::{self, by_key, key_column, text};
+use super::together::{Answers, First, Together, UnderWay, owned};
+use crate::store::{Change, Edit, Find, Insert, Last, Param, Result, Row, StoreError, Tx};
 use async_trait::async_trait;
 use futures_util::future::{join, join_all};
 use futures_util::poll;
@@ -47,7 +48,10 @@ pub(super) struct PgTx {
     has_failed: AtomicBool,
     asked: AtomicUsize,
     answered: AtomicUsize,
-    together: Together,
+    under_way: UnderWay,
+    inserts: Together<&'static str, Vec<Param<'static>>, bool>,
+    edits: Together<Edit, Vec<Param<'static>>, Vec<Row>>,
+    finds: Together<Find, String, Option<Row>>,
 }
 
 impl PgTx {
@@ -62,7 +66,10 @@ impl PgTx {
             has_failed: AtomicBool::new(false),
             asked: AtomicUsize::new(0),
             answered: AtomicUsize::new(0),
-            together: Together::default(),
+            under_way: UnderWay::default(),
+            inserts: Together::default(),
+            edits: Together::default(),
+            finds: Together::default(),
         }
     }
 
@@ -75,7 +82,9 @@ impl PgTx {
             return Err(StoreError::Conflict(FAILED_BEFORE.to_owned()));
         }
         self.asked.fetch_add(1, Ordering::Relaxed);
+        let one = self.under_way.one();
         let answer = asked.await;
+        drop(one);
         self.answered.fetch_add(1, Ordering::Relaxed);
         answer.map_err(|error| {
             self.has_failed.store(true, Ordering::Relaxed);
@@ -93,7 +102,7 @@ impl PgTx {
 
     /// Inserts `rows` with one statement.
     async fn insert_now(&self, insert: &Insert, rows: &[Vec<Param<'_>>]) -> Result<Vec<bool>> {
-        let (sql, params) = insertion(insert, rows)?;
+        let (sql, params) = statement::insertion(insert, rows)?;
         let Some(key) = key_column(insert) else {
             self.count(&sql, &params).await?;
             return Ok(vec![true; rows.len()]);
@@ -106,6 +115,61 @@ impl PgTx {
         // A key that stands in two rows is new in the first of them.
         let is_fresh = |row: &Vec<Param<'_>>| text(row, key).is_some_and(|key| fresh.remove(key));
         Ok(rows.iter().map(is_fresh).collect())
+    }
+
+    /// Edits all `rows` with one statement; with one more for those whose key stands in another one already.
+    async fn edit_now(
+        &self,
+        edit: &Edit,
+        mut rows: Vec<Vec<Param<'static>>>,
+    ) -> Result<Vec<Vec<Row>>> {
+        let mut told = Vec::with_capacity(rows.len());
+        while !rows.is_empty() {
+            let mut keys = BTreeSet::new();
+            let is_again = |row: &Vec<Param<'_>>| !keys.insert(text(row, 0).map(str::to_owned));
+            let n = rows.iter().position(is_again).unwrap_or(rows.len());
+            let later = rows.split_off(n);
+            let (sql, params) = statement::edition(edit, &rows)?;
+            let mut changed = by_key(self.rows(&sql, &params).await?)?;
+            let of_key = |row: &Vec<Param<'_>>| {
+                text(row, 0)
+                    .and_then(|key| changed.remove(key))
+                    .unwrap_or_default()
+            };
+            told.extend(rows.iter().map(of_key));
+            rows = later;
+        }
+        Ok(told)
+    }
+
+    /// Looks for all `keys` with one statement.
+    async fn find_now(&self, find: &Find, keys: &[String]) -> Result<Vec<Option<Row>>> {
+        let (sql, params) = statement::search(find, keys);
+        let found = by_key(self.rows(&sql, &params).await?)?;
+        let row = |key: &String| found.get(key)?.first().cloned();
+        Ok(keys.iter().map(row).collect())
+    }
+
+    /// Who is the first waits until the others who ask side by side have had their turn, those too who wait for
+    /// another answer before they come to it, and asks for everybody.
+    async fn together<K, Q, A, F>(
+        &self,
+        (answers, first): (Answers<A>, Option<First<'_, K, Q, A>>),
+        ask: impl FnOnce(Vec<Q>) -> F,
+    ) -> Answers<A>
+    where
+        K: PartialEq + Clone,
+        F: Future<Output = Result<Vec<A>>>,
+    {
+        if let Some(first) = first {
+            self.under_way.none().await;
+            tokio::task::yield_now().await;
+            if let Some(mut group) = first.take() {
+                let outcome = ask(std::mem::take(&mut group.questions)).await;
+                group.tell(outcome);
+            }
+        }
+        answers
     }
 }
 
@@ -151,15 +215,23 @@ impl Tx for PgTx {
         if rows.len() > TOGETHER_MAX {
             return self.insert_now(insert, rows).await;
         }
-        let (answer, first) = self.together.add(insert, rows);
-        if let Some(first) = first {
-            tokio::task::yield_now().await;
-            if let Some(group) = first.take() {
-                let outcome = self.insert_now(insert, &group.rows).await;
-                group.tell(&outcome);
-            }
-        }
-        answer.get().await
+        let added = self
+            .inserts
+            .add(&insert.table, rows.iter().map(|row| owned(row)));
+        let ask = async |rows: Vec<_>| self.insert_now(insert, &rows).await;
+        self.together(added, ask).await.get().await
+    }
+
+    async fn edit(&self, edit: &Edit, given: &[Param<'_>]) -> Result<Vec<Row>> {
+        let added = self.edits.add(edit, [owned(given)]);
+        let ask = async |rows: Vec<_>| self.edit_now(edit, rows).await;
+        self.together(added, ask).await.get_one().await
+    }
+
+    async fn find(&self, find: &Find, key: &str) -> Result<Option<Row>> {
+        let added = self.finds.add(find, [key.to_owned()]);
+        let ask = async |keys: Vec<_>| self.find_now(find, &keys).await;
+        self.together(added, ask).await.get_one().await
     }
 
     async fn update_many(
@@ -171,7 +243,7 @@ impl Tx for PgTx {
         if keys.is_empty() {
             return Ok(0);
         }
-        let (sql, params) = update(change, params, keys);
+        let (sql, params) = statement::update(change, params, keys);
         self.count(&sql, &params).await
     }
 
@@ -232,7 +304,7 @@ impl Tx for PgTx {
         }
         // All is prepared before anything is sent: what is prepared later would come after the commit.
         let mut prepared = Vec::with_capacity(last.len());
-        for (sql, params) in statements(last)? {
+        for (sql, params) in statement::last(last)? {
             prepared.push((link.prepare(&sql, &params).await?, params));
         }
         let mut sent = Vec::with_capacity(prepared.len());
@@ -264,80 +336,5 @@ impl Tx for PgTx {
     }
 }
 
-/// What is last, as it is sent; nothing for nothing.
-fn statements<'a>(last: &'a [Last<'_>]) -> Result<Vec<(String, Vec<Wire<'a>>)>> {
-    let mut statements = Vec::with_capacity(last.len());
-    for last in last {
-        match *last {
-            Last::Insert(_, []) | Last::Update(_, _, []) => {}
-            Last::Insert(insert, rows) => statements.push(insertion(insert, rows)?),
-            Last::Update(change, params, keys) => statements.push(update(change, params, keys)),
-        }
-    }
-    Ok(statements)
-}
-
 /// Whoever brings a schema up to date holds this; the number means nothing.
 const SCHEMA_LOCK: i64 = 0x6372_6173_6863;
-
-fn text<'a>(row: &'a [Param<'_>], column: usize) -> Option<&'a str> {
-    match row.get(column) {
-        Some(Param::Text(text)) => Some(text),
-        _ => None,
-    }
-}
-
-/// Where in a row its key is.
-fn key_column(insert: &Insert) -> Option<usize> {
-    let key = insert.key?;
-    insert.columns.iter().position(|(name, _)| *name == key)
-}
-
-/// Rows as one statement.
-fn insertion<'a>(insert: &Insert, rows: &'a [Vec<Param<'_>>]) -> Result<(String, Vec<Wire<'a>>)> {
-    let mut sorted: Vec<&[Param<'_>]> = rows.iter().map(Vec::as_slice).collect();
-    if let Some(key) = key_column(insert) {
-        // Two replicas that insert the same keys wait for each other on the first, not in a circle.
-        sorted.sort_by(|a, b| text(a, key).cmp(&text(b, key)));
-    }
-    let columns = insert.columns.iter().enumerate();
-    let params = columns.map(|(index, (_, kind))| bind::column(&sorted, index, *kind));
-    Ok((insert_sql(insert), params.collect::<Result<_>>()?))
-}
-
-/// A change of many rows as one statement.
-fn update<'a>(
-    change: &Change,
-    params: &'a [Param<'_>],
-    keys: &'a [String],
-) -> (String, Vec<Wire<'a>>) {
-    let Change { table, set, key } = change;
-    let n = params.len() + 1;
-    let sql = format!("update {table} set {set} where {key} = any(${n})");
-    let mut keys: Vec<Option<&str>> = keys.iter().map(|key| Some(key.as_str())).collect();
-    keys.sort_unstable();
-    let mut params = wires(params);
-    params.push(Wire::Texts(keys));
-    (sql, params)
-}
-
-/// One statement, however many rows there are: each column is an array.
-fn insert_sql(insert: &Insert) -> String {
-    let Insert {
-        table,
-        columns,
-        key,
-    } = insert;
-    let names: Vec<&str> = columns.iter().map(|(name, _)| *name).collect();
-    let arrays: Vec<String> = (1..=columns.len()).map(|n| format!("${n}")).collect();
-    let mut sql = format!(
-        "insert into {table} ({}) select * from unnest({})",
-        names.join(", "),
-        arrays.join(", ")
-    );
-    if let Some(key) = key {
-        sql.push_str(" on conflict do nothing returning ");
-        sql.push_str(key);
-    }
-    sql
-}
