@@ -189,16 +189,23 @@ async fn shop(engines: &Engines, shape: Shape, orders: u64, old: u64) -> f64 {
         .await
         .expect("an end");
     tap.abort();
-    rabbit::delete_all(&settings)
+    gone(engines, &settings).await;
+    empty
+}
+
+/// Prints what the databases have to tell of the shop that was there, and removes all that is left of it.
+async fn gone(engines: &Engines, settings: &RabbitSettings) {
+    let (url, prefix) = (engines.postgres.url(), &settings.prefix);
+    let deadlocks = postgres::deadlocks(&url, prefix).await;
+    let deadlocks = deadlocks.expect("the server's own count");
+    println!("{:34} deadlocks: {deadlocks}", "");
+    rabbit::delete_all(settings)
         .await
         .expect("queues to delete");
     for service in SERVICES {
-        let name = format!("{prefix}{service}");
-        postgres::drop_database(&engines.postgres.url(), &name)
-            .await
-            .expect("a database to drop");
+        let dropped = postgres::drop_database(&url, &format!("{prefix}{service}")).await;
+        dropped.expect("a database to drop");
     }
-    empty
 }
 
 /// A database for each service, and the broker.

@@ -153,19 +153,8 @@ async fn ask(tx: &dyn Tx, words: &[&str]) -> Result<String, StoreError> {
             let params = params![*name, int(n)];
             tx.update_many(&TOUCH, params, &ids).await.map(changed)
         }
-        ["edit", ids, n] => {
-            let row = |id| -> Vec<Param<'_>> { params![id, int(n), None::<&str>].to_vec() };
-            let rows: Vec<Vec<Param<'_>>> = ids.split(',').map(row).collect();
-            let told = try_join_all(rows.iter().map(|row| tx.edit(&TAKE, row))).await?;
-            let told: Vec<String> = told.iter().map(|rows| show(rows)).collect();
-            Ok(told.join("; "))
-        }
-        ["find", ids] => {
-            let ids: Vec<&str> = ids.split(',').collect();
-            let found = try_join_all(ids.iter().map(|id| tx.find(&THING, id))).await?;
-            let found = found.iter().map(|row| show(row.as_slice()));
-            Ok(found.collect::<Vec<_>>().join("; "))
-        }
+        ["edit", ids, n] => edit(tx, ids, int(n)).await,
+        ["find", ids] => find(tx, ids).await,
         ["lock", ids] => {
             let ids: Vec<String> = ids.split(',').map(str::to_owned).collect();
             tx.lock_rows("things", &ids).await?;
@@ -197,6 +186,21 @@ async fn ask(tx: &dyn Tx, words: &[&str]) -> Result<String, StoreError> {
             .map(changed),
         other => panic!("what is {other:?}?"),
     }
+}
+
+/// Takes `n` from each of `ids`, all side by side.
+async fn edit(tx: &dyn Tx, ids: &str, n: i64) -> Result<String, StoreError> {
+    let row = |id| -> Vec<Param<'_>> { params![id, n, None::<&str>].to_vec() };
+    let rows: Vec<Vec<Param<'_>>> = ids.split(',').map(row).collect();
+    let told = try_join_all(rows.iter().map(|row| tx.edit(&TAKE, row))).await?;
+    let told: Vec<String> = told.iter().map(|rows| show(rows)).collect();
+    Ok(told.join("; "))
+}
+
+async fn find(tx: &dyn Tx, ids: &str) -> Result<String, StoreError> {
+    let found = try_join_all(ids.split(',').map(|id| tx.find(&THING, id))).await?;
+    let found: Vec<String> = found.iter().map(|row| show(row.as_slice())).collect();
+    Ok(found.join("; "))
 }
 
 async fn claim(

@@ -127,17 +127,20 @@ async fn those_who_insert_side_by_side_are_each_told_of_their_own_rows() {
 
 #[tokio::test]
 async fn what_follows_an_answer_is_asked_together_with_what_follows_the_others() {
-    database::with("after an answer", async |store, url| {
+    const COUNTING: [&str; 3] = [
+        "create table inserts (n bigint)",
+        "create function note() returns trigger language plpgsql as
+             'begin insert into inserts values (1); return null; end'",
+        "create trigger note after insert on things for each statement execute function note()",
+    ];
+    database::with("after an answer", async |store, _| {
         migrate(&store, &[THINGS]).await.unwrap();
         put(&store, "a", 100).await;
-        let watching = tokio_postgres::connect(url, tokio_postgres::NoTls).await;
-        let (watching, connection) = watching.unwrap();
-        tokio::spawn(connection);
-        let inserts = "create table inserts (n bigint);
-            create function note() returns trigger language plpgsql as
-                'begin insert into inserts values (1); return null; end';
-            create trigger note after insert on things for each statement execute function note()";
-        watching.batch_execute(inserts).await.unwrap();
+        let tx = store.begin().await.unwrap();
+        for sql in COUNTING {
+            tx.execute(sql, &[]).await.unwrap();
+        }
+        tx.commit().await.unwrap();
         let tx = store.begin().await.unwrap();
         let ids: Vec<String> = (0..40).map(|n| format!("id-{n}")).collect();
         // As the reactions of a batch do: take from the stock, and note it.
@@ -154,10 +157,9 @@ async fn what_follows_an_answer_is_asked_together_with_what_follows_the_others()
         join_all(ids.iter().map(one)).await;
         tx.commit().await.unwrap();
         assert_eq!(things(&store).await.len(), 41);
-        let statements = watching
-            .query_one("select count(*) from inserts", &[])
-            .await;
-        let statements: i64 = statements.unwrap().get(0);
+        let tx = store.read().await.unwrap();
+        let noted = tx.query("select count(*) from inserts", &[]).await;
+        let statements: i64 = noted.unwrap()[0].get(0).unwrap();
         assert_eq!(statements, 1, "for 40 rows");
     })
     .await;

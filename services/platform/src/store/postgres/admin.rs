@@ -64,6 +64,14 @@ pub async fn databases(url: &str, prefix: &str) -> Result<Vec<String>> {
         .collect()
 }
 
+/// How many deadlocks the server has ended in the databases whose names begin with `prefix`.
+pub async fn deadlocks(url: &str, prefix: &str) -> Result<u64> {
+    let sql = "select sum(deadlocks)::bigint from pg_stat_database where starts_with(datname, $1)";
+    let found = query(url, sql, prefix).await?;
+    let n: Option<i64> = found.first().map_or(Ok(None), |row| row.get(0))?;
+    Ok(n.and_then(|n| u64::try_from(n).ok()).unwrap_or(0))
+}
+
 async fn query(url: &str, sql: &str, text: &str) -> Result<Vec<Row>> {
     open(url)
         .await?
