@@ -44,6 +44,8 @@ fn everything_that_cannot_be_used_is_told_at_once_and_nothing_is_bound() {
         "0",
         "--prefetch",
         "70000",
+        "--gather",
+        "2s",
         "--statement-timeout",
         "10",
         "--ca",
@@ -73,6 +75,7 @@ fn everything_that_cannot_be_used_is_told_at_once_and_nothing_is_bound() {
       --amqp (SHOP_AMQP): must begin with amqp:// or amqps://
       --provider (SHOP_PROVIDER): must look like http://host:8004, got "https://provider:8004"
       --batch-max (SHOP_BATCH_MAX): must be a whole number from 1 to 10000, got "0"
+      --gather (SHOP_GATHER): must be a whole number with ms, s, m or h, from 0ms to 1s, got "2s"
       --log (SHOP_LOG): must be human or json, got "xml"
       --log-filter (RUST_LOG): must look like info,platform=debug: error parsing level filter: expected one of "off", "error", "warn", "info", "debug", "trace", or a number 0-5
       --seed (SHOP_SEED): must be a whole number, got "-1"

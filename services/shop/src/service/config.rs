@@ -367,18 +367,28 @@ where
     wrongs.or(flag.names, parsed.ok_or(wrong), least)
 }
 
+/// A time as it is written in a flag: in the largest unit that it is a whole number of.
+fn written(ms: u64) -> String {
+    let units = UNITS.into_iter().rev();
+    let mut fitting = units.filter(|(_, size)| ms >= *size && ms.is_multiple_of(*size));
+    let (unit, size) = fitting.next().unwrap_or(UNITS[0]);
+    format!("{}{unit}", ms / size)
+}
+
+/// The units of a time, in milliseconds.
+const UNITS: [(&str, u64); 4] = [("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000)];
+
 /// The range is in milliseconds.
 fn time(args: &ServiceArgs, wrongs: &mut Wrongs, flag: &Flag<u64>) -> Duration {
     let text = (flag.text)(args);
-    let units = [("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000)];
-    let parsed = units.into_iter().find_map(|(unit, ms)| {
+    let parsed = UNITS.into_iter().find_map(|(unit, ms)| {
         let n: u64 = text.strip_suffix(unit)?.trim().parse().ok()?;
         n.checked_mul(ms)
     });
-    let (least, most) = (flag.range.start(), flag.range.end() / 60_000);
-    let wrong = format!(
-        "must be a whole number with ms, s, m or h, from {least}ms to {most}m, got {text:?}"
-    );
+    let least = *flag.range.start();
+    let (from, to) = (written(least), written(*flag.range.end()));
+    let wrong =
+        format!("must be a whole number with ms, s, m or h, from {from} to {to}, got {text:?}");
     let parsed = parsed.filter(|ms| flag.range.contains(ms)).ok_or(wrong);
-    Duration::from_millis(wrongs.or(flag.names, parsed, *least))
+    Duration::from_millis(wrongs.or(flag.names, parsed, least))
 }
