@@ -32,14 +32,15 @@ pub(crate) fn serve(args: &ServeArgs) -> ExitCode {
 }
 
 fn try_serve(args: &ServeArgs) -> Result<()> {
-    let temporary = tempfile::Builder::new()
-        .prefix("crashcart-")
-        .tempdir()
-        .context("no temporary directory")?;
-    let data = args
-        .data
-        .clone()
-        .unwrap_or_else(|| temporary.path().to_owned());
+    // Only where it is needed: who is killed cannot remove it.
+    let (data, _temporary) = match &args.data {
+        Some(data) => (data.clone(), None),
+        None => {
+            let made = tempfile::Builder::new().prefix("crashcart-").tempdir();
+            let made = made.context("no temporary directory")?;
+            (made.path().to_owned(), Some(made))
+        }
+    };
     let shop = Embedded::start(&config(args, data.clone()))?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

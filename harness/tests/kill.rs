@@ -32,12 +32,13 @@ struct Served {
 
 impl Served {
     /// Starts it on `data` and reads where it listens.
-    async fn start(data: &Path) -> Self {
+    async fn start(data: &Path, temporary: &Path) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_crashcart"))
             .arg("serve")
             .arg("--data")
             .arg(data)
             .env("RUST_LOG", "error")
+            .env("TMPDIR", temporary)
             .stdout(Stdio::piped())
             .kill_on_drop(true)
             .spawn()
@@ -162,7 +163,8 @@ fn twice(events: &str) -> Vec<String> {
 async fn killed_again_and_again() {
     let (data, mut chance) = (tempfile::tempdir().unwrap(), ChaCha8Rng::seed_from_u64(9));
     let (n, history) = (Rc::new(Cell::new(0)), Rc::new(RefCell::new(Vec::new())));
-    let mut served = Served::start(data.path()).await;
+    let temporary = tempfile::tempdir().unwrap();
+    let mut served = Served::start(data.path(), temporary.path()).await;
     let plenty = create_product(&served, "plenty", 1_000_000).await;
     let scarce = create_product(&served, "scarce", 300).await;
     for _ in 0..KILLS {
@@ -172,8 +174,10 @@ async fn killed_again_and_again() {
         tokio::time::sleep(moment).await;
         served.kill().await;
         stop.set(true);
-        served = Served::start(data.path()).await;
+        served = Served::start(data.path(), temporary.path()).await;
     }
+    let left = std::fs::read_dir(temporary.path()).unwrap().count();
+    assert_eq!(left, 0, "who is killed leaves nothing outside of its data");
     let target = Target::new(&served.addresses);
     let at_rest = target.at_rest().await;
     let history = history.take();
