@@ -181,14 +181,9 @@ async fn killed_again_and_again() {
     let target = Target::new(&served.addresses);
     let at_rest = target.at_rest().await;
     let history = history.take();
-    let acknowledged = history
-        .iter()
-        .filter(|op| matches!(op.outcome, Outcome::Ok { .. }))
-        .count();
-    let unknown = history
-        .iter()
-        .filter(|op| matches!(op.outcome, Outcome::Unknown { .. }))
-        .count();
+    let count = |is: fn(&Outcome) -> bool| history.iter().filter(|op| is(&op.outcome)).count();
+    let acknowledged = count(|outcome| matches!(outcome, Outcome::Ok { .. }));
+    let unknown = count(|outcome| matches!(outcome, Outcome::Unknown { .. }));
     assert!(
         acknowledged > 200,
         "only {acknowledged} orders were acknowledged: the load was too small"
