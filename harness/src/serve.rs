@@ -33,13 +33,12 @@ pub(crate) fn serve(args: &ServeArgs) -> ExitCode {
 
 fn try_serve(args: &ServeArgs) -> Result<()> {
     // Only where it is needed: who is killed cannot remove it.
-    let (data, _temporary) = match &args.data {
-        Some(data) => (data.clone(), None),
-        None => {
-            let made = tempfile::Builder::new().prefix("crashcart-").tempdir();
-            let made = made.context("no temporary directory")?;
-            (made.path().to_owned(), Some(made))
-        }
+    let (data, _temporary) = if let Some(data) = &args.data {
+        (data.clone(), None)
+    } else {
+        let made = tempfile::Builder::new().prefix("crashcart-").tempdir();
+        let made = made.context("no temporary directory")?;
+        (made.path().to_owned(), Some(made))
     };
     let shop = Embedded::start(&config(args, data.clone()))?;
     let runtime = tokio::runtime::Builder::new_current_thread()
