@@ -286,9 +286,14 @@ fn new_sessions((before, after): (&Sight, &Sight)) -> u64 {
     sessions.filter(|pid| !old.contains(pid)).count() as u64
 }
 
+/// What took a service longer than a bound, in seconds: messages, and requests that change something. While clients
+/// hang nothing new is said, so a service can be cut off without a single late message.
+fn late(metrics: &Metrics, bound: &str) -> u64 {
+    metrics.above("crashcart_message_lag_seconds", bound) + metrics.changes_above(bound)
+}
+
 /// What has changed since the network between a service and an engine broke: what the proxy did, and what others saw.
 fn on_the_way(fault: &Planned, sights: (&Sight, &Sight)) -> Seen {
-    const LAG: &str = "crashcart_message_lag_seconds";
     let (was, is) = (sights.0.around.counts, sights.1.around.counts);
     let (fired, observed, what) = match (fault.kind, fault.side) {
         (FaultKind::NetworkCut, Some(Side::Database)) => {
@@ -299,14 +304,14 @@ fn on_the_way(fault: &Planned, sights: (&Sight, &Sight)) -> Seen {
             (is.cut - was.cut, lost, "times without the broker")
         }
         (FaultKind::NetworkHalfOpen, _) => {
-            let late = told(sights, |metrics| metrics.above(LAG, "0.5"));
+            let late = told(sights, |metrics| late(metrics, "0.5"));
             let silenced = is.silenced - was.silenced;
-            (silenced, late, "messages later than 500 ms")
+            (silenced, late, "messages and requests later than 500 ms")
         }
         _ => {
-            let late = told(sights, |metrics| metrics.above(LAG, "0.1"));
+            let late = told(sights, |metrics| late(metrics, "0.1"));
             let held = is.bytes_held - was.bytes_held;
-            (held, late, "messages later than 100 ms")
+            (held, late, "messages and requests later than 100 ms")
         }
     };
     let side = fault.side.map_or(String::new(), |side| side.to_string());

@@ -73,15 +73,29 @@ impl Metrics {
 
     /// How many values of a histogram lie above one of its bounds.
     pub fn above(&self, name: &str, bound: &str) -> u64 {
-        let all = self.sum(&format!("{name}_count")).unwrap_or(0);
-        let buckets = format!("{name}_bucket");
-        let below = self
-            .series(&buckets)
-            .filter(|(labels, _)| label(labels, "le") == Some(bound));
-        let below: u64 = below
-            .filter_map(|(_, value)| value.parse::<u64>().ok())
-            .sum();
-        all.saturating_sub(below)
+        self.above_where(name, bound, |_| true)
+    }
+
+    /// How many requests that change something took longer than a bound, in seconds. Those that only look do not
+    /// count: we look ourselves, and what we see must not come from that.
+    pub fn changes_above(&self, bound: &str) -> u64 {
+        let name = "http_server_request_duration_seconds";
+        self.above_where(name, bound, |labels| {
+            label(labels, "http_request_method") == Some("POST")
+        })
+    }
+
+    fn above_where(&self, name: &str, bound: &str, is_meant: fn(&str) -> bool) -> u64 {
+        let (counts, buckets) = (format!("{name}_count"), format!("{name}_bucket"));
+        let total = |series: &str, is_in: &dyn Fn(&str) -> bool| -> u64 {
+            let meant = self.series(series);
+            let meant = meant.filter(|(labels, _)| is_meant(labels) && is_in(labels));
+            meant
+                .filter_map(|(_, value)| value.parse::<u64>().ok())
+                .sum()
+        };
+        let below = total(&buckets, &|labels| label(labels, "le") == Some(bound));
+        total(&counts, &|_| true).saturating_sub(below)
     }
 
     fn series<'a>(&'a self, name: &'a str) -> impl Iterator<Item = (&'a str, &'a str)> {
@@ -104,4 +118,29 @@ async fn text(client: &Client) -> Option<String> {
 fn label<'a>(labels: &'a str, name: &str) -> Option<&'a str> {
     let (_, rest) = labels.split_once(&format!("{name}=\""))?;
     rest.split_once('"').map(|(value, _)| value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_that_hangs_is_late_and_one_that_only_looks_does_not_count() {
+        let series = |method: &str, below: u64, all: u64| {
+            let name = "http_server_request_duration_seconds";
+            let labels = format!("http_request_method=\"{method}\",http_route=\"/api/v1/orders\"");
+            format!(
+                "{name}_bucket{{{labels},le=\"0.1\"}} {below}\n{name}_bucket{{{labels},le=\"0.5\"}} {below}\n\
+                 {name}_bucket{{{labels},le=\"+Inf\"}} {all}\n{name}_sum{{{labels}}} 3.5\n\
+                 {name}_count{{{labels}}} {all}\n"
+            )
+        };
+        let metrics = Metrics(vec![series("POST", 3, 8), series("GET", 1, 90)]);
+        assert_eq!(metrics.changes_above("0.5"), 5);
+        assert_eq!(
+            metrics.above("http_server_request_duration_seconds", "0.5"),
+            94
+        );
+        assert_eq!(Metrics(vec![String::new()]).changes_above("0.5"), 0);
+    }
 }
