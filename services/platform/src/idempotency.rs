@@ -3,7 +3,7 @@
 //! The key is claimed in the transaction of the work itself, before the work. There is no moment in which one
 //! is stored without the other, and two requests in flight meet on the primary key.
 
-use crate::store::{Insert, Kind, Tx};
+use crate::store::{Insert, Kind, StoreError, Tx};
 use crate::{Result, http::Problem, http::Reply, params};
 use uuid::Uuid;
 
@@ -42,7 +42,8 @@ const KEYS: Insert = Insert {
 /// Claims `key` for `reply`. None: it is ours, go on. Some: the reply that was given before; do nothing.
 ///
 /// # Errors
-/// Refused with 422 when the key was used for another request.
+/// Refused with 422 when the key was used for another request. [`StoreError::Conflict`] while the request that it was
+/// used for is on its way in the same transaction, and its reply is not filled in.
 pub async fn claim(tx: &dyn Tx, key: &Key, reply: &Reply, now_us: i64) -> Result<Option<Reply>> {
     let Key { key, fingerprint } = key;
     let row = params![
@@ -68,10 +69,16 @@ pub async fn claim(tx: &dyn Tx, key: &Key, reply: &Reply, now_us: i64) -> Result
     if row.get::<String>(0)? != *fingerprint {
         return Err(Problem::key_reused().into());
     }
+    let body: String = row.get(3)?;
+    if body.is_empty() {
+        // Only a neighbour in this very transaction can see that. Alone, after it, we get what it was told.
+        let open = "the first request with this key is not answered yet";
+        return Err(StoreError::Conflict(open.to_owned()).into());
+    }
     Ok(Some(Reply {
         status: row.via::<i64, u16>(1)?,
         location: row.get(2)?,
-        body: row.get(3)?,
+        body,
     }))
 }
 

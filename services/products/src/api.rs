@@ -157,11 +157,11 @@ async fn add(more: &More, tx: &dyn Tx, said: &mut Said) -> Result<Reply> {
         now_us,
     } = more;
     // The reply tells the stock after the step, so the key is claimed first and its reply filled in at the end.
-    let open = Reply::json(StatusCode::OK, &());
+    let open = Reply::open(StatusCode::OK);
     if let Some(earlier) = open.claim(tx, key.as_ref(), now_us).await? {
         return Ok(earlier);
     }
-    let Some((available_after, version)) = sql::restock(tx, product_id, quantity).await? else {
+    let Some(product) = sql::restock(tx, product_id, quantity).await? else {
         return Err(match sql::find(tx, product_id).await? {
             None => Problem::not_found("product", product_id),
             Some(_) => Problem::conflict(
@@ -174,10 +174,10 @@ async fn add(more: &More, tx: &dyn Tx, said: &mut Said) -> Result<Reply> {
     said.push(ProductRestocked {
         product_id,
         quantity,
-        available_after,
-        version,
+        available_after: product.available,
+        version: product.version,
     });
-    let reply = Reply::json(StatusCode::OK, &sql::find(tx, product_id).await?);
+    let reply = Reply::json(StatusCode::OK, &product);
     if let Some(key) = key {
         idempotency::fill(tx, key, &reply).await?;
     }

@@ -27,22 +27,18 @@ pub(crate) async fn insert(tx: &dyn Tx, product: &Product) -> Result<()> {
     Ok(())
 }
 
-/// Adds units; returns the stock and the version after it. None: no such product, or it would be too many.
-pub(crate) async fn restock(
-    tx: &dyn Tx,
-    id: ProductId,
-    quantity: i64,
-) -> Result<Option<(i64, i64)>> {
+/// Adds units; returns the product as it is right after that, whatever its neighbours do. None: no such product, or
+/// it would be too many.
+pub(crate) async fn restock(tx: &dyn Tx, id: ProductId, quantity: i64) -> Result<Option<Product>> {
+    let columns = PRODUCT.columns;
+    let sql = format!(
+        "update products set available = available + $2, received = received + $2, version = version + 1
+         where id = $1 and received <= $3 - $2 returning {columns}"
+    );
     let rows = tx
-        .query(
-            "update products set available = available + $2, received = received + $2, version = version + 1
-             where id = $1 and received <= $3 - $2 returning available, version",
-            params![id.0, quantity, RECEIVED_MAX],
-        )
+        .query(&sql, params![id.0, quantity, RECEIVED_MAX])
         .await?;
-    rows.first()
-        .map(|row| Ok((row.get(0)?, row.get(1)?)))
-        .transpose()
+    rows.first().map(product).transpose()
 }
 
 /// Takes all of `lines` from the stock for an order that has no reservation yet, or nothing: one statement.

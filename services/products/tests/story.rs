@@ -1,6 +1,7 @@
 //! The story of products alone: whoever tells it plays the clients, orders and payments.
 
-use axum::http::{Method, StatusCode};
+use axum::body::{Body, to_bytes};
+use axum::http::{Method, Request, StatusCode};
 use contract::events::{
     OrderCreated, PaymentFailed, PaymentProcessed, ProductCreated, ProductRestocked,
     ReservationCanceled, ReservationConsumed, ReservationCreated, ReservationFailed,
@@ -10,16 +11,19 @@ use contract::{
     Cents, Event, EventType, Line, Message, OrderId, PaymentId, ProductId, Quantity, Reason,
     ReservedLine,
 };
+use futures_util::future::join_all;
 use platform::stage::{Stage, reacts};
 use platform::world::{Mischief, World};
 use platform::{Illegal, Service, Settings};
 use products::{NAME, Products, product};
-use serde_json::json;
+use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use uuid::Uuid;
 
 platform::stories! {
     on_both {
         a_product_is_said_when_it_is_created_and_whenever_it_is_restocked,
+        restocks_of_one_moment_each_tell_the_stock_after_it_and_a_repeated_one_the_same_again,
         an_order_is_reserved_with_prices_and_the_stock_after_it,
         an_order_that_cannot_be_reserved_is_refused_for_its_reason_and_takes_nothing,
         a_processed_payment_sells_what_was_reserved,
@@ -195,6 +199,46 @@ async fn a_product_is_said_when_it_is_created_and_whenever_it_is_restocked() {
     );
     assert!(tapped.iter().all(|said| said.cause.is_none()));
     assert!(tapped.iter().all(|said| said.subject == product_id.0));
+}
+
+/// Restocks a product by `quantity` under `key`.
+async fn restock(stage: &Stage, id: ProductId, quantity: i64, key: &str) -> (StatusCode, Value) {
+    let request = Request::post(format!("/api/v1/products/{id}/restock"))
+        .header("content-type", "application/json")
+        .header("idempotency-key", key)
+        .body(Body::from(json!({ "quantity": quantity }).to_string()))
+        .unwrap();
+    let response = stage.world().request(NAME, request).await.unwrap();
+    let status = response.status();
+    let body = to_bytes(response.into_body(), 4_096).await.unwrap();
+    (status, serde_json::from_slice(&body).unwrap())
+}
+
+async fn restocks_of_one_moment_each_tell_the_stock_after_it_and_a_repeated_one_the_same_again() {
+    let stage = open().await;
+    let product_id = create(&stage, 300, 10).await;
+    // They come together, so that they share a transaction; each key comes twice, as from a client that lost patience.
+    let keys = ["a", "b", "a", "c", "b", "c"];
+    let sent = join_all(keys.iter().map(|key| restock(&stage, product_id, 5, key))).await;
+    let product = |body: &Value| serde_json::from_value::<Product>(body.clone());
+    let mut told = BTreeMap::new();
+    for (key, (status, body)) in keys.iter().zip(&sent) {
+        assert_eq!(*status, StatusCode::OK, "{key}: {body}");
+        let product = product(body).unwrap_or_else(|error| panic!("{key}: {error}: {body}"));
+        let earlier = told.insert(*key, product.clone());
+        assert!(
+            earlier.is_none_or(|earlier| earlier == product),
+            "{key}: {body}"
+        );
+    }
+    let mut after: Vec<(i64, i64)> = told
+        .values()
+        .map(|product| (product.version, product.available))
+        .collect();
+    after.sort_unstable();
+    assert_eq!(after, [(2, 15), (3, 20), (4, 25)]);
+    let now = look(&stage, product_id).await;
+    assert_eq!((now.available, now.received, now.version), (25, 25, 4));
 }
 
 async fn an_order_is_reserved_with_prices_and_the_stock_after_it() {

@@ -224,6 +224,15 @@ impl Reply {
         }
     }
 
+    /// A reply whose body is not known before the work is done; see [`crate::idempotency::fill`].
+    pub fn open(status: StatusCode) -> Self {
+        Self {
+            status: status.as_u16(),
+            location: None,
+            body: String::new(),
+        }
+    }
+
     /// Claims `key` for this reply: none means go on, some is the reply to give instead.
     pub async fn claim(&self, tx: &dyn Tx, key: Option<&Key>, now_us: i64) -> Result<Option<Self>> {
         match key {
