@@ -106,7 +106,6 @@ pub(crate) async fn settle(
         reason,
         at_us,
     } = settlement;
-    let guard = if guarded { SETTLE.guard } else { "true" };
     let given = params![
         order_id.0,
         status.as_str(),
@@ -114,7 +113,7 @@ pub(crate) async fn settle(
         reason.map(Reason::as_str),
         at_us
     ];
-    let rows = tx.edit(&Edit { guard, ..SETTLE }, given).await?;
+    let rows = tx.edit(&SETTLE.guarded(guarded), given).await?;
     rows.first()
         .map(|row| Ok((row.get(0)?, row.get(1)?)))
         .transpose()

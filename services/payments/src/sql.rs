@@ -64,9 +64,8 @@ pub(crate) async fn end(
     reason: Option<Reason>,
     guarded: bool,
 ) -> Result<Option<i64>> {
-    let guard = if guarded { END.guard } else { "true" };
     let given = params![id.0, status.as_str(), reason.map(Reason::as_str)];
-    let rows = tx.edit(&Edit { guard, ..END }, given).await?;
+    let rows = tx.edit(&END.guarded(guarded), given).await?;
     rows.first().map(|row| row.get(0)).transpose()
 }
 

@@ -173,6 +173,7 @@ impl Store for FaultyStore {
         if self.site.is_quiet() {
             return self.inner.find(find, key).await;
         }
+        refused(&*self.site)?;
         at!(self.site, "look", self.inner.find(find, key))
     }
 
@@ -193,6 +194,14 @@ impl Store for FaultyStore {
     }
 }
 
+/// An error while statements fail at this site.
+fn refused(site: &dyn Site) -> Result<(), StoreError> {
+    if site.refuses() {
+        return Err(StoreError::Statement("as asked for".to_owned()));
+    }
+    Ok(())
+}
+
 struct FaultyTx {
     inner: Box<dyn Tx>,
     site: Arc<dyn Site>,
@@ -203,9 +212,7 @@ struct FaultyTx {
 impl FaultyTx {
     /// Before each statement. What is refused is an error that its step has to answer for, and no outage.
     fn check(&self) -> Result<(), StoreError> {
-        if self.site.refuses() {
-            return Err(StoreError::Statement("as asked for".to_owned()));
-        }
+        refused(&*self.site)?;
         if self.doom != Some(Doom::Statement) {
             return Ok(());
         }

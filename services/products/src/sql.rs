@@ -183,15 +183,7 @@ pub(crate) async fn end_reservation(
     status: ReservationStatus,
     guarded: bool,
 ) -> Result<Vec<Reservation>> {
-    let guard = if guarded {
-        END_RESERVATION.guard
-    } else {
-        "true"
-    };
-    let edit = Edit {
-        guard,
-        ..END_RESERVATION
-    };
+    let edit = END_RESERVATION.guarded(guarded);
     let rows = tx.edit(&edit, params![order_id.0, status.as_str()]).await?;
     let mut lines = rows.iter().map(reservation).collect::<Result<Vec<_>>>()?;
     lines.sort_by_key(|line| line.product_id);

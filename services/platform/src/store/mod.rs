@@ -99,7 +99,7 @@ pub struct Claim {
 }
 
 /// What [`Tx::insert_many`] inserts.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Insert {
     /// The table.
     pub table: &'static str,
@@ -122,7 +122,8 @@ pub struct Change {
 
 /// What [`Tx::edit`] changes: some rows, each in its own way.
 ///
-/// The texts are those of one statement for one row, with its values as `$1`, `$2`, …; the first is its key.
+/// The texts are those of one statement for one row, with its values as `$1`, `$2`, …; the first is its key. No other
+/// `$` may stand in them, and what is returned is named column by column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Edit {
     /// The table.
@@ -138,6 +139,14 @@ pub struct Edit {
     pub guard: &'static str,
     /// What is told of each changed row.
     pub returns: &'static str,
+}
+
+impl Edit {
+    /// The same with its guard, or without any: only planted bugs do that.
+    pub fn guarded(self, is_guarded: bool) -> Self {
+        let guard = if is_guarded { self.guard } else { "true" };
+        Self { guard, ..self }
+    }
 }
 
 /// What [`Tx::find`] looks for.
@@ -208,7 +217,8 @@ pub trait Tx: Send + Sync {
     /// edit one table side by side; should that fail it is a [`StoreError::Conflict`] for all of them.
     async fn edit(&self, edit: &Edit, given: &[Param<'_>]) -> Result<Vec<Row>>;
 
-    /// The row with this key. One statement where the engine can, also for those who look side by side.
+    /// The row with this key. One statement where the engine can, also for those who look side by side; should that
+    /// fail it is a [`StoreError::Conflict`] for all of them.
     async fn find(&self, find: &Find, key: &str) -> Result<Option<Row>>;
 
     /// Runs one statement and returns its rows.

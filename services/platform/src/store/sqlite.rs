@@ -331,7 +331,7 @@ impl Tx for SqliteTx {
             ..
         } = edit;
         let sql =
-            format!("update {table} set {set} where {key} = $1 and {guard} returning {returns}");
+            format!("update {table} set {set} where {key} = $1 and ({guard}) returning {returns}");
         self.query(&sql, given).await
     }
 

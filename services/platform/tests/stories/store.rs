@@ -413,6 +413,22 @@ async fn rows_are_edited_side_by_side_each_in_its_own_way(store: &dyn Store) {
     let there = [thing("a", 1), thing("b", 0), thing("c", 0)];
     assert_eq!(things(store).await, there);
 
+    // Only the row with the key, whatever the guard looks like.
+    let tx = store.begin().await.unwrap();
+    let either = Edit {
+        guard: "n = 0 or n = 1",
+        returns: "n, n - $2",
+        ..TAKE
+    };
+    let told = tx.edit(&either, params!["a", 0_i64, "zero"]).await.unwrap();
+    assert_eq!(told, [Row(vec![Value::Int(1), Value::Int(1)])]);
+    let named = tx.query("select id from things where name = 'zero'", &[]);
+    assert_eq!(
+        named.await.unwrap(),
+        [Row(vec![Value::Text("a".to_owned())])]
+    );
+    drop(tx);
+
     let tx = store.begin().await.unwrap();
     let below = Edit {
         guard: "true",

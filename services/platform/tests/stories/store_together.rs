@@ -6,7 +6,8 @@ use crate::store_postgres::with_one_writer;
 use futures_util::FutureExt;
 use futures_util::future::{join, join_all};
 use platform::params;
-use platform::store::{Change, Find, Insert, Kind, Last, Param, Store, StoreError, migrate};
+use platform::store::{Change, Edit, Find, Insert, Kind, Last, Param, Store, StoreError, migrate};
+use std::time::Duration;
 
 const THING: Insert = Insert {
     table: "things",
@@ -182,6 +183,73 @@ async fn who_looks_and_goes_away_leaves_the_others_their_answer() {
         drop(leads);
         let found = waits.await.unwrap().expect("it is there");
         assert_eq!(found.get::<i64>(0).unwrap(), 1);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_row_that_cannot_be_sent_leaves_nothing_of_its_transaction() {
+    const ADD: Edit = Edit {
+        table: "things",
+        given: &[Kind::Text, Kind::Int],
+        set: "n = n + $2",
+        key: "id",
+        guard: "true",
+        returns: "n",
+    };
+    database::with("cannot be sent", async |store, _| {
+        migrate(&store, &[THINGS]).await.unwrap();
+        put(&store, "a", 1).await;
+        let tx = store.begin().await.unwrap();
+        tx.execute("update things set n = 7", &[]).await.unwrap();
+        let wrong = tx.edit(&ADD, params!["a", "two"]).await;
+        assert!(matches!(wrong, Err(StoreError::Statement(_))), "{wrong:?}");
+        assert!(tx.commit().await.is_err());
+        assert_eq!(things(&store).await, [thing("a", 1)]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_question_that_nobody_asks_further_holds_nobody_up() {
+    database::with("asks no further", async |store, _| {
+        migrate(&store, &[THINGS]).await.unwrap();
+        let tx = store.begin().await.unwrap();
+        let mut left = tx.query("select 1", &[]);
+        assert!((&mut left).now_or_never().is_none());
+        let new = row("a", 1);
+        let inserted = tx.insert(&THING, &new);
+        let inserted = tokio::time::timeout(Duration::from_secs(5), inserted).await;
+        assert!(inserted.expect("it does not wait for ever").unwrap());
+        assert_eq!(left.await.unwrap().len(), 1);
+        tx.commit().await.unwrap();
+        assert_eq!(things(&store).await, [thing("a", 1)]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_look_whose_task_dies_takes_nobody_with_it() {
+    const N: Find = Find {
+        table: "things",
+        columns: "n",
+        key: "id",
+    };
+    database::with("its task dies", async |store, _| {
+        migrate(&store, &[THINGS]).await.unwrap();
+        put(&store, "a", 1).await;
+        // The task belongs to the runtime of who came first, and ends with it.
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                let runtime = tokio::runtime::Builder::new_current_thread().build();
+                runtime.unwrap().block_on(async {
+                    assert!(store.find(&N, "a").now_or_never().is_none());
+                });
+            });
+        });
+        let found = tokio::time::timeout(Duration::from_secs(5), store.find(&N, "a")).await;
+        let found = found.expect("it does not wait for ever").unwrap();
+        assert_eq!(found.expect("it is there").get::<i64>(0).unwrap(), 1);
     })
     .await;
 }

@@ -1,10 +1,9 @@
 //! Single rows that many want to see at the same time: one statement for all who came while the last was under way.
 
 use super::pool::Pool;
-use super::statement::{by_key, search};
 use super::together::Together;
 use super::tx::{Access, PgTx};
-use crate::store::{Find, Result, Row};
+use crate::store::{Find, Result, Row, StoreError};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -39,33 +38,55 @@ impl Looks {
         let (answers, first) = self.0.together.add(find, [key.to_owned()]);
         if let Some(first) = first {
             first.leave();
-            let (looks, find) = (self.clone(), *find);
-            tokio::spawn(async move { looks.look(find).await });
+            let mut leader = Leader {
+                looks: self.clone(),
+                find: *find,
+                has_taken: false,
+            };
+            tokio::spawn(async move { leader.look().await });
         }
-        answers.get_one().await
+        // Nobody runs a look again as a batch, and nothing was done.
+        answers.get_one().await.map_err(|error| match error {
+            StoreError::Conflict(why) => StoreError::Engine(why),
+            other => other,
+        })
     }
+}
 
-    /// Looks for everybody who waits by then.
-    async fn look(&self, find: Find) {
+/// Looks for all who wait by then. However it ends, nobody waits for it any longer.
+struct Leader {
+    looks: Looks,
+    find: Find,
+    has_taken: bool,
+}
+
+impl Leader {
+    async fn look(&mut self) {
         let Inner {
             readers,
             patience,
             together,
             looking,
-        } = &*self.0;
+        } = &*self.looks.0;
         let _one_at_a_time = looking.lock().await;
         let held = readers.take(Some(*patience)).await;
-        let Some(group) = together.take(&find) else {
+        self.has_taken = true;
+        let Some(group) = together.take(&self.find) else {
             return;
         };
         let outcome = async {
             let tx = PgTx::begin(held?, Access::Read);
-            let (sql, params) = search(&find, &group.questions);
-            let found = by_key(tx.rows(&sql, &params).await?)?;
-            let row = |key: &String| found.get(key)?.first().cloned();
-            Ok(group.questions.iter().map(row).collect())
+            tx.find_now(&self.find, &group.questions).await
         };
         let outcome = outcome.await;
         group.tell(outcome);
+    }
+}
+
+impl Drop for Leader {
+    fn drop(&mut self) {
+        if !self.has_taken {
+            drop(self.looks.0.together.take(&self.find));
+        }
     }
 }

@@ -79,20 +79,17 @@ pub(super) fn update<'a>(
 /// Changes many rows, each in its own way; the key of each changed row comes before what is told of it.
 pub(super) fn edition<'a>(edit: &Edit, rows: &'a [Vec<Param<'_>>]) -> Result<Asked<'a>> {
     let Edit {
-        table,
-        given,
-        key,
-        returns,
-        ..
+        table, given, key, ..
     } = edit;
     let rows = sorted(rows, Some(0));
     let params = given.iter().enumerate();
     let params = params.map(|(index, kind)| bind::column(&rows, index, *kind));
     let (names, arrays) = (numbered("given_", given.len()), numbered("$", given.len()));
-    let [set, guard] = [edit.set, edit.guard].map(|text| text.replace('$', "given_"));
+    let texts = [edit.set, edit.guard, edit.returns];
+    let [set, guard, returns] = texts.map(|text| text.replace('$', "given_"));
     let sql = format!(
         "update {table} set {set} from unnest({arrays}) as given ({names})
-         where {key} = given_1 and {guard} returning given_1, {returns}"
+         where {key} = given_1 and ({guard}) returning given_1, {returns}"
     );
     Ok((sql, params.collect::<Result<_>>()?))
 }

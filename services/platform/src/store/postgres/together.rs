@@ -1,13 +1,14 @@
 //! What is asked side by side becomes one statement.
 //!
-//! The steps of a batch run side by side: each comes to its insert before any of them is answered. Who comes first
-//! waits until all the others have had their turn, asks for everybody, and tells each how it went.
+//! The steps of a batch run side by side. Who comes first to a question waits until the others have come to it too,
+//! asks for everybody, and tells each how it went.
 
 use crate::lock::lock;
 use crate::store::{Param, Result, StoreError};
 use std::borrow::Cow;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 use tokio::sync::{Notify, oneshot};
 
 /// What waits to be asked: questions `Q` of the kinds `K`, each with an answer `A`.
@@ -132,6 +133,9 @@ impl<A> Answers<A> {
     }
 }
 
+/// How long to wait for the answers to others.
+const PATIENCE: Duration = Duration::from_millis(50);
+
 /// How many questions are not answered.
 #[derive(Default)]
 pub(super) struct UnderWay {
@@ -146,11 +150,12 @@ impl UnderWay {
         One(self)
     }
 
-    /// Waits until all are answered, or nobody waits for them any more.
+    /// Waits until all are answered or dropped, but not for long: it only saves statements, and somebody may hold a
+    /// question that he asks no further.
     pub(super) async fn none(&self) {
         let none = self.none.notified();
         if self.n.load(Ordering::Relaxed) > 0 {
-            none.await;
+            let _ = tokio::time::timeout(PATIENCE, none).await;
         }
     }
 }

@@ -49,7 +49,7 @@ pub(super) struct PgTx {
     asked: AtomicUsize,
     answered: AtomicUsize,
     under_way: UnderWay,
-    inserts: Together<&'static str, Vec<Param<'static>>, bool>,
+    inserts: Together<Insert, Vec<Param<'static>>, bool>,
     edits: Together<Edit, Vec<Param<'static>>, Vec<Row>>,
     finds: Together<Find, String, Option<Row>>,
 }
@@ -143,7 +143,7 @@ impl PgTx {
     }
 
     /// Looks for all `keys` with one statement.
-    async fn find_now(&self, find: &Find, keys: &[String]) -> Result<Vec<Option<Row>>> {
+    pub(super) async fn find_now(&self, find: &Find, keys: &[String]) -> Result<Vec<Option<Row>>> {
         let (sql, params) = statement::search(find, keys);
         let found = by_key(self.rows(&sql, &params).await?)?;
         let row = |key: &String| found.get(key)?.first().cloned();
@@ -165,11 +165,25 @@ impl PgTx {
             self.under_way.none().await;
             tokio::task::yield_now().await;
             if let Some(mut group) = first.take() {
+                // Given up from here on it may be done or not, and nobody was told.
+                let untold = Fails(&self.has_failed);
                 let outcome = ask(std::mem::take(&mut group.questions)).await;
+                if outcome.is_ok() {
+                    std::mem::forget(untold);
+                }
                 group.tell(outcome);
             }
         }
         answers
+    }
+}
+
+/// Dropped, it leaves a transaction that can only be dropped.
+struct Fails<'a>(&'a AtomicBool);
+
+impl Drop for Fails<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
     }
 }
 
@@ -213,11 +227,14 @@ impl Tx for PgTx {
             return Ok(Vec::new());
         }
         if rows.len() > TOGETHER_MAX {
-            return self.insert_now(insert, rows).await;
+            let fails = Fails(&self.has_failed);
+            let outcome = self.insert_now(insert, rows).await;
+            if outcome.is_ok() {
+                std::mem::forget(fails);
+            }
+            return outcome;
         }
-        let added = self
-            .inserts
-            .add(&insert.table, rows.iter().map(|row| owned(row)));
+        let added = self.inserts.add(insert, rows.iter().map(|row| owned(row)));
         let ask = async |rows: Vec<_>| self.insert_now(insert, &rows).await;
         self.together(added, ask).await.get().await
     }
