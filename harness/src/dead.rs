@@ -72,7 +72,7 @@ struct Targets {
 #[derive(Args)]
 #[group(required = true, multiple = false)]
 struct Which {
-    /// The messages' ids, as `list` shows them
+    /// The messages' ids, as `list` shows them; in every queue that has them
     #[arg(value_name = "ID")]
     ids: Vec<MessageId>,
     /// All that there are
@@ -266,34 +266,24 @@ async fn letters(client: &Client) -> anyhow::Result<Vec<(Letter, String)>> {
         .collect()
 }
 
-/// Whether all that was asked for is done.
+/// Whether all that was asked for is done. A message is in the queue of each service that gave it up, and in one queue
+/// perhaps more than once: whoever names it means all of these.
 async fn settle(targets: &Targets, which: &Which, method: &Method) -> bool {
-    if which.all {
-        let (found, mut complete) = find(targets).await;
-        for Found { letter, client, .. } in &found {
-            let outcome = settle_one(client, letter.id, method).await;
-            complete &= report(&letter.queue, letter.id, method, outcome);
-        }
-        if found.is_empty() && complete {
-            say!("There are no dead letters.");
-        }
-        return complete;
+    let (mut found, mut complete) = find(targets).await;
+    if !which.all {
+        found.retain(|one| which.ids.contains(&one.letter.id));
     }
-    let mut complete = true;
-    for id in &which.ids {
-        let mut outcome = Ok(false);
-        for (address, client) in clients(targets) {
-            match settle_one(&client, *id, method).await {
-                Ok(false) => {}
-                Ok(true) => {
-                    outcome = Ok(true);
-                    break;
-                }
-                // Another may have it; if none has, it is not known.
-                Err(error) => outcome = Err(error.context(format!("http://{address}"))),
-            }
-        }
-        complete &= report("", *id, method, outcome);
+    for Found { letter, client, .. } in &found {
+        let outcome = settle_one(client, letter.id, method).await;
+        complete &= report(&letter.queue, letter.id, method, outcome);
+    }
+    if which.all && found.is_empty() && complete {
+        say!("There are no dead letters.");
+    }
+    let is_found = |id: &MessageId| found.iter().any(|one| one.letter.id == *id);
+    for id in which.ids.iter().filter(|id| !is_found(id)) {
+        eprintln!("crashcart: {id} is no dead letter of the services that answered");
+        complete = false;
     }
     complete
 }
@@ -310,11 +300,11 @@ fn report(queue: &str, id: MessageId, method: &Method, outcome: anyhow::Result<b
             true
         }
         Ok(false) => {
-            eprintln!("crashcart: {id} is no dead letter of these services");
+            eprintln!("crashcart: {id} is no dead letter of {queue} any more");
             false
         }
         Err(error) => {
-            eprintln!("crashcart: {id}: {error:#}");
+            eprintln!("crashcart: {id} of {queue}: {error:#}");
             false
         }
     }

@@ -45,7 +45,7 @@ impl Served {
     }
 }
 
-/// Products gave up the shop's first message, and payments something that is no message.
+/// Products and orders gave up the shop's first message, and payments something that is no message.
 fn spoil(data: &Path) {
     let file = rusqlite::Connection::open(data.join("broker.db")).unwrap();
     file.execute_batch(
@@ -54,6 +54,7 @@ fn spoil(data: &Path) {
          update queues set mark = (select max(seq) from messages);
          insert into exceptions (queue, seq, attempts, due_us, reason, at_us) values
              ('products', (select min(seq) from messages), 3, null, 'no such' || char(10) || 'table', 1000000),
+             ('orders', (select min(seq) from messages), 3, null, 'no such table', 1500000),
              ('payments', (select max(seq) from messages), 0, null, 'not a message', 2000000);",
     )
     .unwrap();
@@ -73,21 +74,26 @@ fn dead_letters_are_listed_replayed_and_discarded() {
         .lines()
         .map(|line| line.split_whitespace().collect())
         .collect();
-    assert_eq!(rows.len(), 3, "{}", said.out);
+    assert_eq!(rows.len(), 4, "{}", said.out);
     assert_eq!(
         (rows[1][0], rows[1][2], rows[1][4]),
         ("products", "product.created", "3")
     );
-    assert_eq!((rows[2][0], rows[2][2], rows[2][3]), ("payments", "-", "-"));
-    let (readable, unreadable) = (rows[1][1], rows[2][1]);
+    assert_eq!((rows[2][0], rows[2][1]), ("orders", rows[1][1]));
+    assert_eq!((rows[3][0], rows[3][2], rows[3][3]), ("payments", "-", "-"));
+    let (readable, unreadable) = (rows[1][1], rows[3][1]);
     let json = shop.dead(&["list", "--json"]);
     json.expect(
         0,
         &[r#""message":"gibberish""#, r#""reason":"no such\ntable""#],
     );
 
+    let (of_products, of_orders) = (
+        format!("replayed {readable} products"),
+        format!("replayed {readable} orders"),
+    );
     shop.dead(&["replay", readable])
-        .expect(0, &[&format!("replayed {readable}")]);
+        .expect(0, &[&of_products, &of_orders]);
     shop.dead(&["replay", readable])
         .expect(100, &[&format!("{readable} is no dead letter")]);
     shop.dead(&["discard", "--all"]).expect(104, &["add --yes"]);
