@@ -127,6 +127,7 @@ impl Injector {
             None => self.seen(&fault, &before, record.fired).await,
         };
         (record.fired, record.observed, record.how) = (seen.fired, seen.observed, seen.how);
+        record.say_if_late();
         record
     }
 

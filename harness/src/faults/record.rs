@@ -29,6 +29,9 @@ pub struct FaultRecord {
     pub how: String,
 }
 
+/// A fault that begins later than this after its time is late.
+const LATE_US: i64 = 500_000;
+
 /// What stands in a record of something that only the evidence of the whole run can tell.
 const IN_EVIDENCE: &str = "in the evidence";
 
@@ -50,6 +53,15 @@ impl FaultRecord {
         }
     }
 
+    /// Faults come one after another; who gave two of them times that overlap reads here what became of the second.
+    pub(super) fn say_if_late(&mut self) {
+        let late_us = self.fired_us.unwrap_or(self.asked_us) - self.asked_us;
+        if late_us > LATE_US {
+            let (seconds, tenth) = (late_us / 1_000_000, late_us / 100_000 % 10);
+            self.how += &format!("; began {seconds}.{tenth} s late, after the fault before it");
+        }
+    }
+
     /// From its end to the time when everything went on again: from the death of what was crashed or killed.
     pub fn recovery_ms(&self) -> Option<i64> {
         let from_us = match self.kind {
@@ -57,5 +69,36 @@ impl FaultRecord {
             _ => self.healed_us?,
         };
         Some(self.recovered_us?.saturating_sub(from_us) / 1_000)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn a_fault_that_had_to_wait_for_another_says_so() {
+        let planned = Planned {
+            id: "crash-1".to_owned(),
+            kind: FaultKind::Crash,
+            service: None,
+            side: None,
+            at: Duration::from_secs(2),
+            lasts: Duration::ZERO,
+        };
+        let mut record = FaultRecord::asked(&planned, 1_000_000);
+        record.fired_us = Some(3_400_000);
+        record.say_if_late();
+        assert_eq!(record.how, IN_EVIDENCE);
+        record.fired_us = Some(4_350_000);
+        record.say_if_late();
+        assert!(
+            record
+                .how
+                .ends_with("; began 1.3 s late, after the fault before it"),
+            "{}",
+            record.how
+        );
     }
 }

@@ -85,12 +85,20 @@ impl fmt::Display for Wanted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.kind)?;
         if let Some(at) = self.at {
-            write!(f, "@{}ms", at.as_millis())?;
+            write!(f, "@{}", shown(at))?;
         }
         if let Some(lasts) = self.lasts {
-            write!(f, "+{}ms", lasts.as_millis())?;
+            write!(f, "+{}", shown(lasts))?;
         }
         Ok(())
+    }
+}
+
+/// In the largest unit that needs no fraction.
+fn shown(time: Duration) -> String {
+    match time.as_millis() {
+        ms if ms % 1_000 == 0 => format!("{}s", ms / 1_000),
+        ms => format!("{ms}ms"),
     }
 }
 
@@ -117,6 +125,7 @@ mod tests {
             assert_eq!(Wanted::parse(&wanted.to_string()), Ok(wanted), "{text}");
         }
         let cut = Wanted::parse("network-cut@10s+2s").unwrap();
+        assert_eq!(cut.to_string(), "network-cut@10s+2s");
         assert_eq!(cut.kind, FaultKind::NetworkCut);
         assert_eq!(cut.ends(), Some(Duration::from_secs(12)));
         assert_eq!(Wanted::parse("crash").unwrap().ends(), None);
