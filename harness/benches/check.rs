@@ -15,6 +15,8 @@ mod open;
 mod recorded;
 #[path = "../tests/checks/saga.rs"]
 mod saga;
+#[path = "../tests/checks/traced.rs"]
+mod traced;
 
 use harness::check::{self, Verdict};
 use harness::corrupt;

@@ -3,7 +3,7 @@
 use crate::dead::DeadArgs;
 use crate::place::{Engine, RoutingFlag, Target, target};
 use clap::{Args, Parser, Subcommand};
-use contract::Bug;
+use contract::{Bug, OrderId};
 use harness::faults::{Wanted, time};
 use harness::history::Story;
 use harness::report::Exit;
@@ -59,6 +59,8 @@ pub(crate) enum Command {
     Matrix(MatrixArgs),
     /// Judge the recording of a run again, from its files alone
     Check(CheckArgs),
+    /// Draw the trace of one order: who did what because of what, when, and how long it took
+    Trace(TraceArgs),
     /// Prove the checks: each planted bug must be found, and nothing where there is none
     Selftest(SelfTestArgs),
     /// Run the shop on this machine until Ctrl-C or SIGTERM
@@ -169,6 +171,9 @@ pub(crate) struct RunArgs {
     /// Where recordings go
     #[arg(long, value_name = "DIR", default_value = "runs")]
     pub(crate) runs: PathBuf,
+    /// The share of orders that is traced; the checks of traces are due if it is all of them [0 to 1]
+    #[arg(long, value_name = "SHARE", default_value = "1", value_parser = share)]
+    pub(crate) traces: f64,
     /// Switch a bug on, to see it caught (only in a build with `--features planted`)
     #[arg(long, value_name = "BUG", value_parser = bug)]
     pub(crate) plant: Option<Bug>,
@@ -199,6 +204,16 @@ pub(crate) struct MatrixArgs {
     /// Where recordings go
     #[arg(long, value_name = "DIR", default_value = "runs")]
     pub(crate) runs: PathBuf,
+}
+
+#[derive(Args)]
+pub(crate) struct TraceArgs {
+    /// The order, as reports and answers name it
+    #[arg(value_name = "ORDER")]
+    pub(crate) order: OrderId,
+    /// The folder of its run
+    #[arg(long, value_name = "DIR", default_value = "runs/latest")]
+    pub(crate) recording: PathBuf,
 }
 
 #[derive(Args)]
@@ -312,6 +327,14 @@ fn bug(name: &str) -> Result<Bug, String> {
             "this build has no bugs to switch on; cargo run --release --features planted -- run --plant {bug}"
         ))
     }
+}
+
+fn share(text: &str) -> Result<f64, String> {
+    let share = text
+        .parse()
+        .ok()
+        .filter(|share| (0.0..=1.0).contains(share));
+    share.ok_or_else(|| "must be between 0 and 1".to_owned())
 }
 
 fn rate(text: &str) -> Result<f64, String> {

@@ -1,8 +1,9 @@
-//! `crashcart run` and `crashcart check`: both end with the report of a recording.
+//! `crashcart run` and `crashcart check`, which end with the report of a recording, and `crashcart trace`, which draws one
+//! order of it.
 
-use crate::cli::{CheckArgs, RunArgs};
+use crate::cli::{CheckArgs, RunArgs, TraceArgs};
 use crate::place::{Engine, place};
-use harness::report::Report;
+use harness::report::{Report, tree};
 use harness::run::{self, RunConfig, RunError, judge_recording, veiled, write_report};
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -38,6 +39,7 @@ pub(crate) fn run(args: RunArgs) -> ExitCode {
         data: args.data,
         runs: args.runs,
         thresholds: args.threshold,
+        traces: args.traces,
         planted: args.plant,
         log_filter: std::env::var("RUST_LOG").unwrap_or_else(|_| unasked.to_owned()),
         quiet: args.quiet,
@@ -63,6 +65,17 @@ pub(crate) fn check(args: &CheckArgs) -> ExitCode {
     match judge_recording(&args.recording, &args.threshold) {
         Ok(report) => show(&report, args.json),
         // There is nothing wrong with the shop; the folder is not what it should be.
+        Err(error) => fail(&RunError::Config(error.to_string())),
+    }
+}
+
+/// `crashcart trace`
+pub(crate) fn trace(args: &TraceArgs) -> ExitCode {
+    match tree(&args.recording, args.order) {
+        Ok(tree) => {
+            say!("{tree}");
+            ExitCode::SUCCESS
+        }
         Err(error) => fail(&RunError::Config(error.to_string())),
     }
 }

@@ -21,6 +21,7 @@ pub mod report;
 pub mod run;
 pub mod selftest;
 pub mod target;
+pub mod telemetry;
 pub mod threshold;
 pub mod workload;
 

@@ -28,6 +28,7 @@ fn main() -> ExitCode {
         cli::Command::Run(args) => judge::run(*args),
         cli::Command::Matrix(args) => matrix::matrix(&args),
         cli::Command::Check(args) => judge::check(&args),
+        cli::Command::Trace(args) => judge::trace(&args),
         cli::Command::Selftest(args) => ExitCode::from(harness::selftest::command(&args)),
         cli::Command::Serve(args) => serve::serve(&args),
         cli::Command::Shop(args) => shop::service::main(&args),

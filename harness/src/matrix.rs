@@ -99,6 +99,7 @@ fn config(args: &MatrixArgs, (wanted, seed): (Wanted, u64), program: &Path) -> R
         data: None,
         runs: args.runs.clone(),
         thresholds: Vec::new(),
+        traces: 1.0,
         planted: None,
         log_filter: std::env::var("RUST_LOG").unwrap_or_else(|_| "off".to_owned()),
         quiet: true,

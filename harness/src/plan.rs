@@ -51,6 +51,15 @@ pub struct Plan {
     /// Why nobody listened on the exchange, if that was known before the run: the checks that need it are not due.
     #[serde(default)]
     pub untapped: Option<String>,
+    /// Whether every trace of the shop came to us; if not, the checks of traces are not due.
+    #[serde(default)]
+    pub traced: bool,
+    /// How long a span may wait before it is sent, microseconds: a service that dies loses what waits.
+    #[serde(default)]
+    pub export_us: i64,
+    /// Spans for which a service had no room, or which were not taken in time.
+    #[serde(default)]
+    pub spans_lost: BTreeMap<String, u64>,
     /// The processor time that each group of processes took from the first start until nothing moved any more,
     /// milliseconds. Empty where it was not measured.
     #[serde(default)]

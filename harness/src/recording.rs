@@ -246,7 +246,12 @@ pub fn read(dir: &Path) -> Result<Evidence> {
         let lines = size.map_or(0, |size| size.lines.min(most));
         reader.reserve(source, usize::try_from(lines).unwrap_or(0));
     }
+    let traced = reader.evidence().plan.traced;
     for source in Source::ALL {
+        if source == Source::Spans && !traced {
+            // It was known before the run that there would be none.
+            continue;
+        }
         let name = source.file();
         let size = match &files {
             None => Err("the recording was not finished".to_owned()),

@@ -8,6 +8,7 @@ use harness::client::{Call, Client};
 use harness::target::child::live;
 use platform::logs::{Format, LogSettings, Sink};
 use platform::store::Synchronous;
+use platform::telemetry;
 use shop::{Addresses, Embedded, EmbeddedConfig, ProviderSettings};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -40,7 +41,7 @@ fn try_serve(args: &ServeArgs) -> Result<()> {
         let made = made.context("no temporary directory")?;
         (made.path().to_owned(), Some(made))
     };
-    let shop = Embedded::start(&config(args, data.clone()))?;
+    let shop = Embedded::start(&config(args, data.clone())?)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
@@ -84,8 +85,18 @@ fn try_serve(args: &ServeArgs) -> Result<()> {
     })
 }
 
-fn config(args: &ServeArgs, data: PathBuf) -> EmbeddedConfig {
-    EmbeddedConfig {
+fn config(args: &ServeArgs, data: PathBuf) -> Result<EmbeddedConfig> {
+    let telemetry = telemetry::Settings::read(|name| std::env::var(name).ok());
+    let telemetry = telemetry.map_err(|bad| {
+        let bad = bad
+            .iter()
+            .map(|bad| format!("{}: {}", bad.name, bad.message));
+        anyhow::anyhow!(
+            "these variables cannot be used:\n  {}",
+            bad.collect::<Vec<_>>().join("\n  ")
+        )
+    })?;
+    Ok(EmbeddedConfig {
         data,
         synchronous: if args.synchronous == "full" {
             Synchronous::Full
@@ -103,12 +114,13 @@ fn config(args: &ServeArgs, data: PathBuf) -> EmbeddedConfig {
             filter: std::env::var("RUST_LOG").unwrap_or_else(|_| "info".to_owned()),
             sink: Sink::Stderr,
         },
+        telemetry,
         seed: args.seed.unwrap_or_else(platform::os_seed),
         port: args.port,
         planted: None,
         addresses: None,
         tap_max: shop::TAP_MAX,
-    }
+    })
 }
 
 /// A product that can be ordered; an empty shop gets one, so that there is something to try.

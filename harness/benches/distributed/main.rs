@@ -146,6 +146,7 @@ async fn shop(engines: &Engines, shape: Shape, orders: u64, old: u64) -> f64 {
         batch_max: shape.batch_max,
         log_filter: "warn".to_owned(),
         starts_within: Duration::from_secs(60),
+        traces: None,
         planted: None,
     };
     let started =

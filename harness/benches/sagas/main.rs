@@ -83,6 +83,7 @@ fn start(data: &Path) -> Embedded {
         provider: ProviderSettings::default(),
         settings: platform::Settings::default(),
         log,
+        telemetry: None,
         seed: 1,
         port: None,
         planted: None,

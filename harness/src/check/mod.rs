@@ -31,6 +31,7 @@ mod steps;
 mod stock;
 mod table;
 mod tally;
+mod traces;
 
 pub use happened::seen;
 pub use meta::about_the_run;

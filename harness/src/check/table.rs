@@ -6,11 +6,11 @@ use super::{
     generator, happened, ids, keys,
 };
 use super::{
-    money, once, origin, poison, price, progress, recovery, session, settled, steps, stock,
+    money, once, origin, poison, price, progress, recovery, session, settled, steps, stock, traces,
 };
 use crate::evidence::Source::{
     Charges, DeadLetters, Faults, History, InboxOrders, InboxPayments, InboxProducts, LogOrders,
-    LogPayments, LogProducts, Orders, Payments, Products, Queues, Reservations, Tap,
+    LogPayments, LogProducts, Orders, Payments, Products, Queues, Reservations, Spans, Tap,
 };
 use crate::faults::FaultKind;
 use crate::history::Story;
@@ -31,6 +31,15 @@ fn with_orders(plan: &Plan) -> Due {
         Ok(())
     } else {
         Err("the plan has no orders")
+    }
+}
+
+fn with_traces(plan: &Plan) -> Due {
+    with_orders(plan)?;
+    if plan.traced {
+        Ok(())
+    } else {
+        Err("the traces of this shop do not all come to us")
     }
 }
 
@@ -165,6 +174,16 @@ pub const CHECKS: &[Check] = &[
         Shop, [Orders History Faults], with_windows, progress::judge),
     check!("L4" "recovery", "the shop comes back after each fault",
         Shop, [Faults], with_healed_faults, recovery::judge),
+    check!("T1" "one trace", "each order is in one trace, with one root",
+        Telemetry, [Orders Spans], with_traces, traces::one_trace),
+    check!("T2" "no gap", "each step of an order is traced, or its service died before it could tell, or says that it lost some",
+        Telemetry, [Orders LogOrders LogProducts LogPayments InboxOrders InboxProducts InboxPayments Faults Spans], with_traces, traces::whole),
+    check!("T3" "applied once", "what is traced as applied is in an inbox, once",
+        Telemetry, [InboxOrders InboxProducts InboxPayments Spans], with_traces, traces::applied),
+    check!("T4" "parents are causes", "each step hangs on the step that said its message",
+        Telemetry, [LogOrders LogProducts LogPayments Spans], with_traces, traces::causes),
+    check!("T5" "in order", "no step begins before the one that brought it about",
+        Telemetry, [Spans], with_traces, traces::in_order),
     check!("V1" "faults seen", "each fault that was asked for fired and was seen",
         Run, [Faults Orders Charges InboxOrders InboxProducts InboxPayments], with_faults, happened::faults),
     check!("V2" "stories told", "each planned story happened",

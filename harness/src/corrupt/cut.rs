@@ -61,6 +61,8 @@ pub fn cut(whole: &Evidence, orders: usize) -> Evidence {
         .extend(whole.payments.iter().filter(|row| part.has(row.order)));
     cut.charges
         .extend(whole.charges.iter().filter(|row| part.has(row.order)));
+    cut.spans
+        .extend(whole.spans.iter().filter(|span| part.has(span.order)));
     // After the first order that is left out, too little happens to speak of progress.
     let left_out = whole
         .history

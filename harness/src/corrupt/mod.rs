@@ -7,6 +7,7 @@ mod answers;
 mod cut;
 mod messages;
 mod tables;
+mod traces;
 
 pub use cut::cut;
 
@@ -26,7 +27,7 @@ pub struct Corruption {
 
 /// All of them, in the order of the checks.
 pub fn all() -> impl Iterator<Item = &'static Corruption> {
-    tables::ALL.iter().chain(messages::ALL)
+    tables::ALL.iter().chain(messages::ALL).chain(traces::ALL)
 }
 
 /// What came of spoiling the evidence.

@@ -22,13 +22,17 @@ where
     gather_in_pieces(Source::ALL, whole, take).await;
 }
 
-/// Everything that a shop tells and what its clients did, in memory. `read` answers a service's path with the text there.
-pub async fn collect<F, A>(plan: Plan, history: Vec<Operation>, read: F) -> Evidence
+/// Everything that a shop tells and what its clients did, in memory, after what `reader` has read already. `read` answers a service's path with the text there.
+pub async fn collect<F, A>(
+    mut reader: Reader,
+    plan: Plan,
+    history: Vec<Operation>,
+    read: F,
+) -> Evidence
 where
     F: Fn(&'static str, String) -> A,
     A: Future<Output = Result<String, String>>,
 {
-    let mut reader = Reader::default();
     reader.evidence().plan = plan;
     for operation in history {
         if let Err(why) = reader.operation(operation) {

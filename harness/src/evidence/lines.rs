@@ -46,6 +46,7 @@ pub(super) struct Envelope<'a> {
 pub(super) struct InboxLine {
     pub(super) message_id: MessageId,
     pub(super) seen: i64,
+    pub(super) applied_at_us: i64,
 }
 
 #[derive(Deserialize)]

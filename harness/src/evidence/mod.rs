@@ -10,10 +10,11 @@ mod names;
 mod ours;
 mod read;
 mod rows;
+mod traced;
 mod view;
 
 pub use gather::{collect, gather_in_pieces};
-pub use names::{Ids, KeyNo, Keys, MessageNo, Names, OrderNo, PaymentNo, ProductNo};
+pub use names::{Ids, KeyNo, Keys, MessageNo, Names, OrderNo, PaymentNo, ProductNo, TraceNo};
 pub use ours::Ours;
 pub use read::Reader;
 pub use rows::*;
@@ -60,6 +61,8 @@ pub enum Source {
     DeadLetters,
     /// Which faults were asked for, fired and observed.
     Faults,
+    /// What the shop traced.
+    Spans,
 }
 
 /// A shop's answers that make up a source: service and path of each.
@@ -67,7 +70,7 @@ pub type Exports = &'static [(&'static str, &'static str)];
 
 impl Source {
     /// All of them.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::History,
         Self::Orders,
         Self::Products,
@@ -84,6 +87,7 @@ impl Source {
         Self::Queues,
         Self::DeadLetters,
         Self::Faults,
+        Self::Spans,
     ];
 
     /// Its file in a recording.
@@ -105,13 +109,14 @@ impl Source {
             Self::Queues => "queues.jsonl",
             Self::DeadLetters => "dead-letters.jsonl",
             Self::Faults => "faults.jsonl",
+            Self::Spans => "spans.jsonl",
         }
     }
 
     /// The exports of the shop that it is made of; none if the harness writes it itself.
     pub const fn exports(self) -> Exports {
         match self {
-            Self::History | Self::Faults => &[],
+            Self::History | Self::Faults | Self::Spans => &[],
             Self::Orders => &[("orders", "/api/v1/orders")],
             Self::Products => &[("products", "/api/v1/products")],
             Self::Reservations => &[("products", "/api/v1/reservations")],
@@ -190,6 +195,8 @@ pub struct Evidence {
     pub dead: Vec<DeadRow>,
     /// The faults.
     pub faults: Vec<FaultRecord>,
+    /// What was traced.
+    pub spans: Vec<SpanRow>,
 }
 
 impl Evidence {

@@ -55,6 +55,10 @@ number! {
     MessageNo
 }
 number! {
+    /// A trace.
+    TraceNo
+}
+number! {
     /// An Idempotency-Key.
     KeyNo
 }
@@ -245,6 +249,8 @@ pub struct Names {
     pub payments: Ids,
     /// Messages.
     pub messages: Ids,
+    /// Traces.
+    pub traces: Ids,
     /// Idempotency-Keys.
     pub keys: Keys,
 }
@@ -257,9 +263,10 @@ impl Names {
             products,
             payments,
             messages,
+            traces,
             keys,
         } = self;
-        [orders, products, payments, messages]
+        [orders, products, payments, messages, traces]
             .into_iter()
             .for_each(Ids::forget);
         keys.forget();
@@ -283,6 +290,11 @@ impl Names {
     /// The number of a message.
     pub fn message(&mut self, id: Uuid) -> MessageNo {
         MessageNo(self.messages.number(id))
+    }
+
+    /// The number of a trace.
+    pub fn trace(&mut self, id: u128) -> TraceNo {
+        TraceNo(self.traces.number(Uuid::from_u128(id)))
     }
 }
 

@@ -54,7 +54,11 @@ impl Ours {
         };
         let Marks { id, order_id, .. } = marks;
         match source {
-            Source::History | Source::Faults | Source::Queues | Source::DeadLetters => true,
+            Source::History
+            | Source::Faults
+            | Source::Queues
+            | Source::DeadLetters
+            | Source::Spans => true,
             Source::Orders => match (&marks.idempotency_key, id) {
                 (Some(key), _) if key.starts_with(&self.run) => true,
                 (Some(_), Some(id)) => {

@@ -60,6 +60,7 @@ impl Reader {
             tap,
             applied,
             steps,
+            spans,
             ..
         } = &mut self.evidence;
         match source {
@@ -76,6 +77,7 @@ impl Reader {
             Source::InboxOrders | Source::InboxProducts | Source::InboxPayments => {
                 more(applied, lines);
             }
+            Source::Spans => more(spans, lines),
             Source::Products | Source::Queues | Source::DeadLetters | Source::Faults => {}
         }
         match source {
@@ -142,6 +144,7 @@ impl Reader {
                 self.evidence.faults.push(parse(line)?);
                 Ok(())
             }
+            Source::Spans => self.span(&parse(line)?),
         }
     }
 
@@ -223,6 +226,7 @@ impl Reader {
             version: count(order.version)?,
             items: self.items(&order.items)?,
             key: self.key(order.idempotency_key.as_deref()),
+            trace: self.trace(&order.trace_id)?,
             amount: order.amount_cents.map(Cents::get),
             created_us: order.created_at_us,
             settled_us: order.settled_at_us.unwrap_or(0),
@@ -346,7 +350,13 @@ impl Reader {
     fn applied(&mut self, service: Service, line: &InboxLine) -> Result<()> {
         let id = self.names().message(line.message_id.0);
         let seen = u16::try_from(count(line.seen)?).unwrap_or(u16::MAX);
-        self.evidence.applied.push(Applied { id, seen, service });
+        let at_us = line.applied_at_us;
+        self.evidence.applied.push(Applied {
+            id,
+            seen,
+            service,
+            at_us,
+        });
         Ok(())
     }
 

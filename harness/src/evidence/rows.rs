@@ -1,6 +1,6 @@
 //! The rows that the checks look at: a million orders leave seventeen million of them, so they are small.
 
-use super::names::{KeyNo, MessageNo, OrderNo, PaymentNo, ProductNo};
+use super::names::{KeyNo, MessageNo, OrderNo, PaymentNo, ProductNo, TraceNo};
 use crate::history::Story;
 use contract::http::{ChargeOutcome, OrderStatus, PaymentStatus, ReservationStatus};
 use contract::{EventType, Reason};
@@ -205,6 +205,8 @@ pub struct OrderRow {
     pub items: Span,
     /// The client's key.
     pub key: KeyNo,
+    /// The trace that the client was told of.
+    pub trace: TraceNo,
     /// What it came to; none until it settles.
     pub amount: Option<i64>,
     /// When it was accepted.
@@ -328,6 +330,8 @@ pub struct Applied {
     pub seen: u16,
     /// The service.
     pub service: Service,
+    /// When.
+    pub at_us: i64,
 }
 
 /// What a service still had to do in the end.
@@ -363,4 +367,53 @@ pub struct DeadRow {
     pub attempts: u32,
     /// The last error.
     pub reason: String,
+}
+
+/// What kind of step was traced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Traced {
+    /// A request that was answered with this status.
+    Request(u16),
+    /// A message that was published.
+    Publish,
+    /// A message that was heard.
+    Process(Outcome),
+    /// The outside was asked.
+    Call,
+}
+
+/// What a trace says of a message that was heard.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// Its effect is committed.
+    Applied,
+    /// It was applied before.
+    Duplicate,
+    /// Nothing of it is kept.
+    Failed,
+    /// Nobody knows.
+    Unknown,
+}
+
+/// A step of an order's trace.
+#[derive(Debug, Clone, Copy)]
+pub struct SpanRow {
+    /// The trace.
+    pub trace: TraceNo,
+    /// The order that it is about.
+    pub order: OrderNo,
+    /// The message that was published or heard.
+    pub message: MessageNo,
+    /// What it was.
+    pub what: Traced,
+    /// Whose it is; none for the provider.
+    pub service: Option<Service>,
+    /// Its own id.
+    pub span: u64,
+    /// The step that brought it about; 0 for the root.
+    pub parent: u64,
+    /// When it began, microseconds since 1970.
+    pub start_us: i64,
+    /// When it ended.
+    pub end_us: i64,
 }

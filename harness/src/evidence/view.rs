@@ -1,7 +1,9 @@
 //! Evidence joined by order and by message: each join is made once, in linear time, for all checks.
 
-use super::{ChargeRow, Did, Evidence, Item, MessageNo, OrderNo, OrderRow, PaymentRow, ProductNo};
-use super::{ReservationRow, Said, Step};
+use super::{
+    Applied, ChargeRow, Did, Evidence, Item, MessageNo, OrderNo, OrderRow, PaymentRow, ProductNo,
+};
+use super::{ReservationRow, Said, SpanRow, Step, TraceNo};
 use contract::EventType;
 use std::collections::HashMap;
 use std::ops::Deref;
@@ -112,6 +114,9 @@ pub struct View<'e> {
     said: Rows,
     logged: Logged,
     did: Rows,
+    traces: Rows,
+    traced: Rows,
+    applied: Rows,
     stock: Vec<StockStep>,
     stock_of: Rows,
     prices: Vec<Option<i64>>,
@@ -150,6 +155,11 @@ impl<'e> View<'e> {
             said: Rows::group(orders, &evidence.said, |row| order(row.order)),
             logged: Logged::new(messages, &evidence.said),
             did: Rows::group(orders, &evidence.history, |row| order(row.order)),
+            traces: Rows::group(evidence.names.traces.len(), &evidence.spans, |span| {
+                Some(span.trace.index())
+            }),
+            applied: Rows::group(messages, &evidence.applied, |row| Some(row.id.index())),
+            traced: Rows::group(orders, &evidence.spans, |span| order(span.order)),
             prices: prices(evidence),
             stock_of,
             stock,
@@ -243,6 +253,21 @@ impl<'e> View<'e> {
                 .checked_mul(item.quantity.into())?;
             sum.checked_add(amount)
         })
+    }
+
+    /// Who has applied a message.
+    pub fn applied_of(&self, message: MessageNo) -> impl Iterator<Item = &'e Applied> + Clone {
+        pick(&self.evidence.applied, self.applied.of(message.index()))
+    }
+
+    /// The steps of a trace.
+    pub fn spans_in(&self, trace: TraceNo) -> impl Iterator<Item = &'e SpanRow> + Clone {
+        pick(&self.evidence.spans, self.traces.of(trace.index()))
+    }
+
+    /// What was traced about an order, in whatever trace.
+    pub fn spans_of(&self, order: OrderNo) -> impl Iterator<Item = &'e SpanRow> + Clone {
+        pick(&self.evidence.spans, self.traced.of(order.index()))
     }
 
     /// What clients did about an order, as far as they knew it.

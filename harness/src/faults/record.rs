@@ -2,6 +2,7 @@
 
 use super::{FaultKind, Planned};
 use serde::{Deserialize, Serialize};
+use std::fmt::Write;
 
 /// What came of one fault. Times are microseconds since 1970.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -58,7 +59,12 @@ impl FaultRecord {
         let late_us = self.fired_us.unwrap_or(self.asked_us) - self.asked_us;
         if late_us > LATE_US {
             let (seconds, tenth) = (late_us / 1_000_000, late_us / 100_000 % 10);
-            self.how += &format!("; began {seconds}.{tenth} s late, after the fault before it");
+            let how = &mut self.how;
+            // Writing into a string cannot fail.
+            let _ = write!(
+                how,
+                "; began {seconds}.{tenth} s late, after the fault before it"
+            );
         }
     }
 

@@ -8,12 +8,14 @@ mod junit;
 mod number;
 mod text;
 mod timeline;
+mod tree;
 
 pub use crate::load::histogram;
 pub use exit::{Exit, exit};
 pub use figures::{EngineFigures, FaultFigures, Figures, Latency, LoadFigures};
 pub use junit::junit;
 pub use timeline::timeline;
+pub use tree::{NoTree, tree};
 
 use crate::check::{self, About, Finding, Verdict};
 use crate::evidence::{Evidence, View};

@@ -48,6 +48,8 @@ pub struct RunConfig {
     pub runs: PathBuf,
     /// What the run must reach besides being right.
     pub thresholds: Vec<Threshold>,
+    /// The share of the traces that is recorded, from 0 to 1; their checks are due if it is all of them.
+    pub traces: f64,
     /// A bug to switch on; of no effect in a build without the feature `planted`.
     pub planted: Option<Bug>,
     /// Which log lines are written, in the syntax of `RUST_LOG`.

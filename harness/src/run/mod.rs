@@ -9,6 +9,7 @@ mod servers;
 mod setup;
 mod stage;
 mod tap;
+mod traces;
 
 pub use config::{RunConfig, default_faults, default_stories};
 pub use recorded::{judge_recording, write_report};
@@ -23,7 +24,8 @@ use crate::plan::Plan;
 use crate::progress::{self, Doing};
 use crate::recording::{Recorder, RecordingError};
 use crate::report::{Exit, Latency, LoadFigures, Report};
-use crate::target::{ShopError, Target};
+use crate::target::{ShopError, Target, Traces};
+use crate::telemetry::Receiver;
 use crate::workload::{self, Workload, WorkloadConfig, WorkloadError};
 use contract::ProductId;
 use record::{Besides, write_down};
@@ -108,8 +110,12 @@ pub fn run(config: &RunConfig) -> Result<Report, RunError> {
     let plan = setup::plan(config, &planned, &workload, (name, began_us));
     let dir = recorder.dir().to_owned();
     let interrupted = || RunError::Interrupted(dir.display().to_string());
+    let receiver = traces::receive(config, &recorder)?;
+    let traces = receiver
+        .as_ref()
+        .map(|receiver| traces::to(config, receiver));
     let first = runtime()?;
-    let stage = first.block_on(build(config, data, (&plan.run, &planned)));
+    let stage = first.block_on(build(config, data, (&plan.run, &planned), traces));
     let stage = stage?.ok_or_else(interrupted)?;
     let (give_up, ends) = watch::channel(false);
     let runner = Runner {
@@ -118,6 +124,7 @@ pub fn run(config: &RunConfig) -> Result<Report, RunError> {
         target: stage.target(),
         stage: &stage,
         recorder,
+        receiver,
         doing: Doing::default(),
         stop: ends,
     };
@@ -151,9 +158,15 @@ async fn build(
     config: &RunConfig,
     data: PathBuf,
     run: (&str, &[Planned]),
+    traces: Option<Traces>,
 ) -> Result<Option<Stage>, RunError> {
     let give_up = Arc::new(AtomicBool::new(false));
-    let mut building = pin!(Stage::build(config, data, run, Arc::clone(&give_up)));
+    let mut building = pin!(Stage::build(
+        config,
+        data,
+        run,
+        (traces, Arc::clone(&give_up))
+    ));
     tokio::select! {
         biased;
         () = signaled() => {}
@@ -173,6 +186,7 @@ struct Runner<'a> {
     target: Target,
     stage: &'a Stage,
     recorder: Recorder,
+    receiver: Option<Receiver>,
     doing: Doing,
     /// Becomes true when the load is to stop early.
     stop: watch::Receiver<bool>,
@@ -218,6 +232,7 @@ impl Runner<'_> {
         }
         self.plan.rest_us = now_us();
         self.plan.cpu_ms = costs::since(&before, &self.stage.spent());
+        self.traced().await?;
         self.doing.say("reading every table, log and message");
         let history = written
             .await
@@ -229,6 +244,23 @@ impl Runner<'_> {
         self.plan.memory_bytes = self.stage.shop().peak_bytes();
         shown.finish().await;
         self.recorder.finish(&self.plan)?;
+        Ok(())
+    }
+
+    /// Waits for what is still to be told of, and keeps it.
+    async fn traced(&mut self) -> Result<(), RunError> {
+        let Some(receiver) = self.receiver.take() else {
+            return Ok(());
+        };
+        self.doing.say("waiting for the last traces");
+        receiver.quiet(traces::QUIET).await;
+        self.plan.traced = self.config.traces >= 1.0;
+        self.plan.export_us = traces::EXPORT_US;
+        self.plan.spans_lost = traces::lost(&self.target).await;
+        match receiver.finish() {
+            Ok(file) => self.recorder.keep(file)?,
+            Err(why) => self.recorder.miss(Source::Spans, why.to_string()),
+        }
         Ok(())
     }
 

@@ -7,7 +7,7 @@ use crate::history::{Action, Operation, Outcome, Story};
 use crate::now_us;
 use crate::plan::Plan;
 use crate::progress::Doing;
-use crate::target::Target;
+use crate::target::{Target, Traces};
 use crate::workload::{DECLINED_CENTS, NewProduct, Workload};
 use bytes::Bytes;
 use contract::http::{CreateProduct, Product};
@@ -82,7 +82,7 @@ pub(super) fn declined() -> Vec<Cents> {
 }
 
 /// The shop of a run.
-pub(super) fn shop(config: &RunConfig, data: PathBuf) -> EmbeddedConfig {
+pub(super) fn shop(config: &RunConfig, data: PathBuf, traces: Option<Traces>) -> EmbeddedConfig {
     EmbeddedConfig {
         data,
         synchronous: Synchronous::Normal,
@@ -96,6 +96,7 @@ pub(super) fn shop(config: &RunConfig, data: PathBuf) -> EmbeddedConfig {
             filter: config.log_filter.clone(),
             sink: Sink::Stderr,
         },
+        telemetry: traces.map(|traces| traces.settings()),
         seed: config.seed,
         port: None,
         addresses: None,

@@ -9,7 +9,7 @@ use crate::faults::{Around, Planned, Side};
 use crate::report::EngineFigures;
 use crate::target::{
     Distributed, DistributedConfig, Distribution, EngineUrls, Place, RunningShop, STARTS_WITHIN,
-    Shop, ShopError, Target,
+    Shop, ShopError, Target, Traces,
 };
 use hyper::{Method, StatusCode};
 use platform::broker::{RabbitSettings, RabbitTap, Routing};
@@ -56,7 +56,7 @@ impl Stage {
         config: &RunConfig,
         data: PathBuf,
         (run, planned): (&str, &[Planned]),
-        give_up: Arc<AtomicBool>,
+        (traces, give_up): (Option<Traces>, Arc<AtomicBool>),
     ) -> Result<Self, RunError> {
         let say = |what: &str| {
             if !config.quiet {
@@ -65,13 +65,14 @@ impl Stage {
         };
         match &config.place {
             Place::Here | Place::Child { .. } => {
-                let shop = Shop::start(&setup::shop(config, data), &config.place)?;
+                let shop = Shop::start(&setup::shop(config, data, traces), &config.place)?;
                 Ok(Self::on(shop, EngineFigures::default()))
             }
             Place::Distributed(distribution) => {
                 let around = start_engines(distribution, data, &say).await?;
                 let around = (around, planned);
-                Self::distributed(config, distribution, (run, &say), around, give_up).await
+                let told = (traces, give_up);
+                Self::distributed(config, distribution, (run, &say), around, told).await
             }
             Place::Running(running) => {
                 Self::running(running, (run, config.ready_within), &say, &give_up).await
@@ -98,7 +99,7 @@ impl Stage {
         distribution: &Distribution,
         (run, say): (&str, &dyn Fn(&str)),
         (mut around, planned): (Around, &[Planned]),
-        give_up: Arc<AtomicBool>,
+        (traces, give_up): (Option<Traces>, Arc<AtomicBool>),
     ) -> Result<Self, RunError> {
         let postgres = around.postgres.as_ref().map(PrivatePostgres::url);
         let amqp = around.rabbit.as_ref().map(PrivateRabbit::url);
@@ -129,6 +130,7 @@ impl Stage {
             routing,
             batch_max: distribution.batch_max,
             starts_within: STARTS_WITHIN,
+            traces,
             log_filter: config.log_filter.clone(),
             planted: config.planted,
         };

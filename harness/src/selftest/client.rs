@@ -34,6 +34,11 @@ pub(super) struct Intent<'a> {
 }
 
 impl Client {
+    /// Where the shop is.
+    pub(super) const fn world(&self) -> &World {
+        &self.world
+    }
+
     pub(super) fn new(world: World) -> Self {
         Self {
             world,

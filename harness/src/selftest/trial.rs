@@ -3,9 +3,11 @@
 use super::client::Client;
 use super::scene::{Scene, Setup};
 use super::stories::{self, Catalogue};
-use crate::evidence::{Evidence, collect};
+use crate::evidence::{Evidence, Reader, Source, collect};
+use crate::faults::{FaultKind, FaultRecord};
 use crate::history::Story;
 use crate::plan::Plan;
+use crate::telemetry::SpanLine;
 use contract::Bug;
 use platform::Settings;
 use rand::SeedableRng;
@@ -83,6 +85,7 @@ async fn play(seed: u64, bug: Option<Bug>, scene: &Scene) -> Trial {
         settle_bound_us: SETTLE_BOUND_US,
         attempts_max: Settings::default().retries_max,
         attempts_us: ATTEMPTS_US,
+        traced: true,
         ..Plan::default()
     };
     // Whatever was to go wrong has; from here on it would only disturb the exports.
@@ -96,7 +99,31 @@ async fn play(seed: u64, bug: Option<Bug>, scene: &Scene) -> Trial {
 /// Reads every source.
 async fn read(client: &Client, plan: Plan) -> Evidence {
     let export = |service, path: String| async move { client.export(service, &path).await };
-    collect(plan, client.history(), export).await
+    let world = client.world();
+    let mut reader = Reader::default();
+    reader.evidence().faults = world.deaths().into_iter().map(death).collect();
+    for (service, span) in world.traced() {
+        if let Some(Err(why)) = SpanLine::of(service, &span).map(|line| reader.span(&line)) {
+            reader.miss(Source::Spans, why);
+        }
+    }
+    collect(reader, plan, client.history(), export).await
+}
+
+/// A service that died, and came back at once.
+fn death((service, at_us): (&'static str, i64)) -> FaultRecord {
+    FaultRecord {
+        id: format!("crash-{at_us}"),
+        kind: FaultKind::Crash,
+        service: Some(service.to_owned()),
+        asked_us: at_us,
+        fired_us: Some(at_us),
+        healed_us: Some(at_us),
+        recovered_us: Some(at_us),
+        fired: 1,
+        observed: 1,
+        how: "in a world".to_owned(),
+    }
 }
 
 /// Waits until nothing moves. What is stuck is judged as it stands: in a world nothing else moves meanwhile, so all

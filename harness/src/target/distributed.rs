@@ -8,6 +8,7 @@ use super::{Places, ShopError};
 use ::shop::{Answer, Command, FaultSettings, Fired, State};
 use contract::Bug;
 use platform::broker::Routing;
+use platform::telemetry;
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::process::CommandExt;
@@ -40,6 +41,26 @@ pub struct EngineUrls {
     pub amqp: String,
 }
 
+/// Where the traces of a shop go.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Traces {
+    /// The collector, without the path of the signal.
+    pub endpoint: String,
+    /// The share of the traces that is recorded, from 0 to 1.
+    pub share: f64,
+}
+
+impl Traces {
+    /// What a shop in this process, or a child, is told.
+    pub fn settings(&self) -> telemetry::Settings {
+        let endpoint = format!("{}/v1/traces", self.endpoint);
+        telemetry::Settings {
+            sampling: telemetry::Sampling::ratio(self.share),
+            ..telemetry::Settings::to(endpoint, telemetry::Protocol::Http)
+        }
+    }
+}
+
 /// How to run the shop in processes of their own.
 #[derive(Debug, Clone)]
 pub struct DistributedConfig {
@@ -57,6 +78,8 @@ pub struct DistributedConfig {
     pub batch_max: Option<usize>,
     /// How long a process waits for its engines as it starts.
     pub starts_within: Duration,
+    /// Where traces go; none: nowhere.
+    pub traces: Option<Traces>,
     /// Which log lines are written, in the syntax of `RUST_LOG`.
     pub log_filter: String,
     /// A bug to switch on; of no effect in a build without the feature `planted`.
@@ -314,7 +337,7 @@ impl Replica {
             .process_group(0);
         // What is set for other services that are started here is not meant for these.
         let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
-        for name in names.filter(|name| name.starts_with("SHOP_")) {
+        for name in names.filter(|name| name.starts_with("SHOP_") || name.starts_with("OTEL_")) {
             command.env_remove(name);
         }
         let process = Process::spawn(&mut command)?;
@@ -415,6 +438,11 @@ fn replica(
     add("--routing", routing.to_owned());
     if let Some(provider) = provider {
         add("--provider", format!("http://{provider}"));
+    }
+    if let Some(Traces { endpoint, share }) = &config.traces {
+        add("--otlp-endpoint", endpoint.clone());
+        add("--traces-sampler", "parentbased_traceidratio".to_owned());
+        add("--traces-sampler-arg", share.to_string());
     }
     if let Some(most) = config.batch_max {
         add("--batch-max", most.to_string());

@@ -39,6 +39,15 @@ impl Metrics {
         series.map(|(_, value)| value.parse::<u64>().ok()).sum()
     }
 
+    /// The sum of the series of a metric that have a label with this value.
+    pub fn sum_where(&self, name: &str, key: &str, value: &str) -> u64 {
+        let series = self.series(name);
+        let meant = series.filter(|(labels, _)| label(labels, key) == Some(value));
+        meant
+            .filter_map(|(_, count)| count.parse::<u64>().ok())
+            .sum()
+    }
+
     /// What the replica with the most of it says of a metric that each of them reads from the same database; none
     /// when there is none.
     pub fn most(&self, name: &str) -> Option<u64> {

@@ -8,13 +8,15 @@ mod places;
 mod process;
 mod shop;
 
-pub use self::distributed::{Distributed, DistributedConfig, EngineUrls, Replica, STARTS_WITHIN};
+pub use self::distributed::{
+    Distributed, DistributedConfig, EngineUrls, Replica, STARTS_WITHIN, Traces,
+};
 pub use self::metrics::Metrics;
 pub use self::places::{Clients, Places, SERVICES};
 pub use self::shop::{Distribution, Place, RunningShop, Shop, ShopError};
 
 use crate::client::{Call, Client, ClientError};
-use crate::evidence::{Evidence, collect};
+use crate::evidence::{Evidence, Reader, collect};
 use crate::history::Operation;
 use crate::plan::Plan;
 use hyper::StatusCode;
@@ -106,7 +108,7 @@ impl Target {
                     .map_err(|error| error.to_string())
             }
         };
-        collect(plan, history, read).await
+        collect(Reader::default(), plan, history, read).await
     }
 
     /// The first replica that is not ready, and what it says; none when all are.

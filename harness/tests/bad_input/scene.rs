@@ -83,6 +83,7 @@ impl Scene {
                 filter: "info".to_owned(),
                 sink: Sink::Memory(Arc::clone(&log)),
             },
+            telemetry: None,
             seed: 1,
             port: None,
             planted: None,

@@ -16,3 +16,4 @@ mod saga;
 mod sources;
 mod spoil;
 mod told;
+mod traced;

@@ -245,6 +245,8 @@ impl Recipe {
             settle_bound_us: 30_000_000,
             attempts_max: 3,
             attempts_us: 10_000_000,
+            traced: true,
+            export_us: 500_000,
             load: LoadFigures {
                 offered: self.orders,
                 accepted: self.orders,

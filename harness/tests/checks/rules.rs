@@ -4,7 +4,7 @@ use crate::recorded::{EDGES, Recipe};
 use contract::Reason;
 use contract::http::{ChargeOutcome, PaymentStatus};
 use harness::check::{self, Class, Verdict};
-use harness::evidence::{Applied, Did, Evidence, Item, OrderRow, Said, Step, Tapped};
+use harness::evidence::{Applied, Did, Evidence, Item, OrderRow, Said, SpanRow, Step, Tapped};
 use harness::plan::Plan;
 use std::mem::size_of;
 
@@ -134,7 +134,8 @@ fn a_payment_that_the_provider_declined_may_fail_at_any_price() {
 fn a_row_is_not_larger_than_it_was() {
     assert_eq!(size_of::<Said>(), 48);
     assert_eq!(size_of::<Tapped>(), 12);
-    assert_eq!(size_of::<Applied>(), 8);
+    assert_eq!(size_of::<Applied>(), 16);
+    assert_eq!(size_of::<SpanRow>(), 56);
     assert_eq!(size_of::<Did>(), 48);
     assert_eq!(size_of::<OrderRow>(), 56);
     assert_eq!(size_of::<Step>(), 32);

@@ -2,6 +2,7 @@
 
 use crate::open::Open;
 use crate::recorded::{Kind, REGULAR, Recipe, cents, json};
+use crate::traced::traced;
 use contract::events::{
     OrderCanceled, OrderCreated, OrderFinished, PaymentCreated, PaymentFailed, PaymentProcessed,
     ProductCreated, ProductRestocked, ReservationCanceled, ReservationConsumed, ReservationCreated,
@@ -318,7 +319,7 @@ impl<'a> Paper<'a> {
                 reason,
                 created_at_us: order.due_us + 500,
                 settled_at_us: Some(order.due_us + 7_000),
-                trace_id: "0".repeat(32),
+                trace_id: order.id.0.simple().to_string(),
                 idempotency_key: Some(key),
             })
         });
@@ -391,6 +392,9 @@ impl<'a> Paper<'a> {
                     time_us + 100
                 )
             });
+        }
+        if self.wanted == Source::Spans {
+            traced(&event, id, cause, time_us, self.line);
         }
         self.row(log(author), || {
             let cause = cause.map_or("null".to_owned(), |cause| format!("\"{cause}\""));

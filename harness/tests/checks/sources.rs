@@ -43,6 +43,7 @@ fn remove(evidence: &mut Evidence, source: Source) {
         Source::Queues => evidence.queues.clear(),
         Source::DeadLetters => evidence.dead.clear(),
         Source::Faults => evidence.faults.clear(),
+        Source::Spans => evidence.spans.clear(),
     }
 }
 
@@ -127,7 +128,8 @@ fn without_a_service_exactly_the_checks_that_need_one_of_its_sources_know_nothin
 }
 
 /// Which checks know nothing without a source, read off the sentences and not off the table.
-const LITERAL: [(Source, &[&str]); 9] = [
+const LITERAL: [(Source, &[&str]); 10] = [
+    (Source::Spans, &["T1", "T2", "T3", "T4", "T5"]),
     (
         Source::History,
         &[
@@ -138,7 +140,7 @@ const LITERAL: [(Source, &[&str]); 9] = [
     (Source::Tap, &["S14", "D1", "D2", "D3"]),
     (Source::Queues, &["D3", "D5", "D7", "L2"]),
     (Source::DeadLetters, &["D3", "D5", "D7"]),
-    (Source::Faults, &["L3", "L4", "V1"]),
+    (Source::Faults, &["L3", "L4", "T2", "V1"]),
     (Source::Reservations, &["S1", "S2", "S6", "S8", "S10"]),
     (
         Source::Payments,
@@ -147,7 +149,7 @@ const LITERAL: [(Source, &[&str]); 9] = [
     (
         Source::LogPayments,
         &[
-            "S4", "S7", "S8", "S10", "S14", "D1", "D2", "D4", "D6", "D7", "D8", "L1",
+            "S4", "S7", "S8", "S10", "S14", "D1", "D2", "D4", "D6", "D7", "D8", "L1", "T2", "T4",
         ],
     ),
 ];

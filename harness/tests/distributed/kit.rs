@@ -142,6 +142,7 @@ pub fn config(
         batch_max: None,
         starts_within: Duration::from_secs(20),
         log_filter: "off".to_owned(),
+        traces: None,
         planted: None,
     }
 }

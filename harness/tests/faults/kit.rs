@@ -31,6 +31,7 @@ pub fn config(data: &Path) -> EmbeddedConfig {
             filter: "off".to_owned(),
             sink: Sink::Stderr,
         },
+        telemetry: None,
         seed: 7,
         port: None,
         addresses: None,

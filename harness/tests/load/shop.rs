@@ -27,6 +27,7 @@ fn start(data: &std::path::Path) -> Embedded {
             filter: "error".to_owned(),
             sink: Sink::Stderr,
         },
+        telemetry: None,
         seed: 1,
         port: None,
         addresses: None,

@@ -5,7 +5,7 @@ use axum::http::{Request, StatusCode};
 use contract::http::{Order, OrderAccepted, OrderStatus, Product};
 use contract::{Cents, OrderId, ProductId};
 use harness::check::{Verdict, judge};
-use harness::evidence::{Evidence, collect};
+use harness::evidence::{Evidence, Reader, collect};
 use harness::history::{Action, Operation, Outcome, Story};
 use harness::plan::Plan;
 use harness::target::nothing_moves;
@@ -258,7 +258,10 @@ impl Shop {
             ..Plan::default()
         };
         let history = self.history.lock().unwrap().clone();
-        collect(plan, history, |service, path| self.export(service, path)).await
+        collect(Reader::default(), plan, history, |service, path| {
+            self.export(service, path)
+        })
+        .await
     }
 
     /// The NDJSON export at `path`.

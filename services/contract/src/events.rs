@@ -146,6 +146,14 @@ macro_rules! events {
             pub fn parse(wire: &str) -> Option<Self> {
                 match wire { $( $wire => Some(Self::$name), )* _ => None }
             }
+
+            /// What a trace calls the id of the thing that such an event is about.
+            pub const fn subject_key(self) -> &'static str {
+                match self {
+                    Self::ProductCreated | Self::ProductRestocked => "product.id",
+                    _ => "order.id",
+                }
+            }
         }
 
         impl Event {

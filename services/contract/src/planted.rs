@@ -188,6 +188,25 @@ bugs! {
     CompensateTwice = "compensate-twice",
         "reservation.canceled is said twice.",
         when "a payment fails: under the minimum, or declined";
+    // T1 one trace
+    NewRoot = "new-root",
+        "A service that hears a message begins a new trace.",
+        when "an order is placed";
+    // T2 no gap
+    ForgetTheContext = "forget-the-context",
+        "The event log does not keep the trace context: what the sweeper publishes belongs to no trace.",
+        when "a service crashes between `commit` and `publish`";
+    SilentCompensation = "silent-compensation",
+        "Nothing is traced of a message that undoes something.",
+        when "a payment fails: under the minimum, or declined";
+    // T3 applied once
+    TracedBeforeCommit = "traced-before-commit",
+        "A message is traced as applied before it is committed.",
+        when "a commit fails, or a service crashes before it";
+    // T4 parents are causes
+    ParentOfANeighbour = "parent-of-a-neighbour",
+        "All messages of a batch hang on the step that said the first.",
+        when "messages of two orders are delivered in one batch";
     // L1 to L7 liveness
     ConsumerDies = "consumer-dies",
         "The consumer stops without a word after 16 batches.",

@@ -8,7 +8,8 @@ use contract::http::{ChargeOutcome, ChargeRequest, PaymentStatus};
 use contract::{Bug, Cents, MINIMUM_CENTS, PaymentId, Reason};
 use platform::outside::Outside;
 use platform::store::Tx;
-use platform::{BoxFuture, Context, Error, Result, Said, planted};
+use platform::telemetry::{Span, What};
+use platform::{BoxFuture, Context, Error, Result, Said, Trace, planted};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -74,7 +75,9 @@ async fn ask(
     if planted!(ctx, Bug::ChargeAnotherAmount) {
         request.amount_cents = Cents::try_from(open.amount_cents.get() + 1).unwrap_or(Cents::MAX);
     }
-    let mut charge = provider.charge(request);
+    let called = Called::now(ctx, open);
+    let trace = called.trace.clone();
+    let mut charge = provider.charge(request, trace.clone());
     let mut answer = tokio::time::timeout(patience, &mut charge).await;
     if planted!(ctx, Bug::ProcessAfterFailing) && answer.is_err() {
         ctx.spawn("late answer", late(ctx.clone(), open.clone(), charge));
@@ -90,9 +93,63 @@ async fn ask(
             payment_id: PaymentId(ctx.new_id()),
             ..request
         };
-        answer = tokio::time::timeout(patience, provider.charge(request)).await;
+        answer = tokio::time::timeout(patience, provider.charge(request, trace)).await;
     }
+    called.ended(ctx, open, &answer);
     answer.map_err(|_| Error::NoAnswer)?.map(payment::ending)
+}
+
+/// A call to the provider, as a step of the order's trace.
+struct Called {
+    trace: Trace,
+    began_us: i64,
+}
+
+impl Called {
+    fn now(ctx: &Context, open: &Open) -> Self {
+        let trace = &open.origin.trace;
+        Self {
+            // Who records nothing hands on what he was given.
+            trace: if ctx.tracer().is_on() {
+                trace.child(ctx.tracer().fresh())
+            } else {
+                trace.clone()
+            },
+            began_us: ctx.now_us(),
+        }
+    }
+
+    fn ended(
+        self,
+        ctx: &Context,
+        open: &Open,
+        answer: &Result<Result<ChargeOutcome>, tokio::time::error::Elapsed>,
+    ) {
+        if !ctx.tracer().is_on() || !self.trace.is_sampled() {
+            return;
+        }
+        let (outcome, error) = match answer {
+            Ok(Ok(ChargeOutcome::Charged)) => ("charged", None),
+            // Its business, and no error.
+            Ok(Ok(ChargeOutcome::Declined)) => ("declined", None),
+            Ok(Err(error)) => ("unknown", Some(error.to_string())),
+            Err(_) => ("unknown", Some(Error::NoAnswer.to_string())),
+        };
+        ctx.tracer().record([Span {
+            ids: self.trace.ids(open.origin.trace.span_id()),
+            start_us: self.began_us,
+            end_us: ctx.now_us(),
+            what: What::Call {
+                name: "charge",
+                about: open.order_id.0,
+                attributes: vec![
+                    ("crashcart.payment.id", open.payment_id.to_string()),
+                    ("crashcart.charge.outcome", outcome.to_owned()),
+                ],
+                error,
+            },
+        }]);
+    }
 }
 
 /// The amount that the price rule looks at: the payment's, but for planted bugs.

@@ -26,7 +26,8 @@ pub(crate) async fn react(
                 amount_cents: amount(payments, e),
                 origin: Origin {
                     cause: Some(told_by),
-                    trace: heard.trace.at(told_by),
+                    // Not of the step that will hear it: a sweep may be faster.
+                    trace: heard.trace.clone(),
                 },
             };
             create(payments, tx, said, &open).await

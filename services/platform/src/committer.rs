@@ -5,11 +5,15 @@
 use crate::gather::Gather;
 use crate::said::conclude;
 use crate::store::{StoreError, Tx};
-use crate::{BoxFuture, Context, Error, Origin, Result, Said, http::Problem, metrics, planted};
+use crate::telemetry::{self, part};
+use crate::{
+    BoxFuture, Context, Error, Origin, Result, Said, Trace, http::Problem, metrics, planted,
+};
 use contract::Bug;
 use futures_util::future::try_join_all;
 use std::sync::{Mutex, PoisonError};
 use tokio::sync::{mpsc, oneshot};
+use tracing::{Instrument, Span};
 
 /// So often a step in conflict with another transaction is run again before its outcome is unknown.
 pub(crate) const CONFLICTS_MAX: u32 = 100;
@@ -146,7 +150,29 @@ async fn attempt(
     ctx: &Context,
     group: &mut Vec<Box<dyn Queued>>,
 ) -> Result<(), (Option<usize>, Error)> {
-    let tx = ctx.begin().await.map_err(|error| (None, error.into()))?;
+    let traces: Vec<Trace> = if ctx.tracer().is_on() {
+        group.iter().map(|job| job.origin().trace).collect()
+    } else {
+        Vec::new()
+    };
+    let span = telemetry::committing(traces.iter());
+    let attempting = attempt_in(ctx, group, &span).instrument(span.clone());
+    attempting.await.map_err(|(guilty, error)| {
+        // It is an error of the group only if it is nobody's own.
+        if guilty.is_none() {
+            telemetry::failed(&span, &error);
+        }
+        (guilty, error)
+    })
+}
+
+async fn attempt_in(
+    ctx: &Context,
+    group: &mut Vec<Box<dyn Queued>>,
+    span: &Span,
+) -> Result<(), (Option<usize>, Error)> {
+    let begun = ctx.begin().instrument(part(span, "begin")).await;
+    let tx = begun.map_err(|error| (None, error.into()))?;
     let running = group.iter_mut().enumerate().map(|(index, job)| {
         let tx = &*tx;
         async move {
@@ -157,11 +183,13 @@ async fn attempt(
             Ok((job.origin(), said))
         }
     });
-    let spoken = try_join_all(running).await?;
+    let ran = try_join_all(running).instrument(part(span, "steps"));
+    let spoken = ran.await?;
     if planted!(ctx, Bug::ReplyBeforeCommit) {
         group.drain(..).for_each(|job| job.answer(Ok(())));
     }
     conclude(ctx, tx, spoken)
+        .instrument(part(span, "commit"))
         .await
         .map_err(|error| (None, error))
 }

@@ -8,13 +8,15 @@ use crate::committer::{CONFLICTS_MAX, GROUP_CONFLICTS_MAX};
 use crate::gather::Gather;
 use crate::said::conclude;
 use crate::service::{Heard, Service};
-use crate::store::Tx;
+use crate::store::{StoreError, Tx};
+use crate::telemetry::{self, Outcome, What, part};
 use crate::{Context, Error, Origin, Result, Said, Trace, inbox, metrics, planted};
 use contract::{Bug, EventType, Message, MessageId};
 use futures_util::future::{try_join, try_join_all};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
+use tracing::{Instrument, Span};
 use uuid::Uuid;
 
 /// Consumes the service's queue until the service is aborted; a lost broker is asked again and again.
@@ -79,7 +81,7 @@ async fn consume_once(
     }
     let mut wanted = Vec::with_capacity(batch.len());
     for delivery in batch {
-        match hear(service, &delivery.message) {
+        match hear(ctx, service, &delivery.message) {
             Ok(Some(heard)) => wanted.push((delivery, heard)),
             Ok(None) => {}
             Err(error) => put_aside(ctx, deliveries, &delivery, &error).await?,
@@ -110,23 +112,35 @@ async fn consume_once(
 }
 
 /// The message as the service hears it; none when it does not want this type.
-fn hear(service: &dyn Service, message: &Message) -> Result<Option<Heard>> {
+fn hear(ctx: &Context, service: &dyn Service, message: &Message) -> Result<Option<Heard>> {
     // A type from a later version of another service is not for us, as a new event always has a first hearer.
     let wanted = EventType::parse(&message.kind).is_some_and(|kind| service.hears(kind));
     if !wanted {
         return Ok(None);
     }
-    let trace = message
-        .traceparent
-        .as_deref()
-        .and_then(|parent| Trace::parse(parent, message.tracestate.as_deref()))
-        .unwrap_or_else(|| Trace::new(message.id.0, 1));
+    let (trace, parent) = traced(ctx, message);
     Ok(Some(Heard {
         id: message.id,
         event: message.event()?,
         time_us: message.time_us,
-        trace,
+        trace: trace.step(message.id, ctx.service()),
+        parent,
     }))
+}
+
+/// The step that said the message, and its id; a message that tells of none begins a trace.
+fn traced(ctx: &Context, message: &Message) -> (Trace, u64) {
+    let told = Trace::of(message).filter(|_| !planted!(ctx, Bug::NewRoot));
+    if let Some(trace) = told {
+        let parent = trace.span_id();
+        let is_taken = ctx
+            .tracer()
+            .takes(trace.trace_id(), Some(trace.is_sampled()));
+        return (trace.sampled(is_taken), parent);
+    }
+    let trace = Trace::new(message.id.0, 1);
+    let is_taken = ctx.tracer().takes(trace.trace_id(), None);
+    (trace.sampled(is_taken), 0)
 }
 
 /// Applies a batch. Who was only in the way of another replica is run again at once, as a batch.
@@ -172,12 +186,27 @@ async fn apply_alone(ctx: &Context, service: &dyn Service, one: &(Delivery, Hear
 
 /// Applies `batch` in one transaction.
 async fn apply(ctx: &Context, service: &dyn Service, batch: &[(Delivery, Heard)]) -> Result<()> {
-    let mut tx = ctx.begin().await?;
+    let traces = batch.iter().map(|(_, heard)| &heard.trace);
+    let span = telemetry::applying(ctx.service(), traces);
+    let applying = apply_in(ctx, service, batch, &span);
+    telemetry::ended(&span, applying.instrument(span.clone()).await)
+}
+
+/// Applies `batch` in one transaction; `span` is its own trace.
+async fn apply_in(
+    ctx: &Context,
+    service: &dyn Service,
+    batch: &[(Delivery, Heard)],
+    span: &Span,
+) -> Result<()> {
+    let began_us = ctx.now_us();
+    let mut tx = ctx.begin().instrument(part(span, "begin")).await?;
     // Together, which is one round trip less. What is locked for a message that was applied before does no harm.
     let all: Vec<&Heard> = batch.iter().map(|(_, heard)| heard).collect();
     let noting = first_seen(&*tx, batch, ctx.now_us());
     let preparing = service.prepare(&*tx, &all);
-    let ((mut first, repeats), ()) = try_join(noting, preparing).await?;
+    let noted = try_join(noting, preparing).instrument(part(span, "inbox"));
+    let ((mut first, repeats), ()) = noted.await?;
     if planted!(ctx, Bug::InboxFirst) {
         tx.commit().await?;
         tx = ctx.begin().await?;
@@ -195,12 +224,18 @@ async fn apply(ctx: &Context, service: &dyn Service, batch: &[(Delivery, Heard)]
     let reactions = subjects
         .into_values()
         .map(|messages| react(service, &*tx, messages));
-    let spoken = try_join_all(reactions)
-        .await?
-        .into_iter()
-        .flatten()
-        .collect();
-    conclude(ctx, tx, spoken).await?;
+    let reacted = try_join_all(reactions).instrument(part(span, "react"));
+    let spoken = reacted.await?.into_iter().flatten().collect();
+    let mut told: &[&Heard] = &first;
+    if planted!(ctx, Bug::TracedBeforeCommit) {
+        record(ctx, (told, &[]), began_us, (&Ok(()), span));
+        told = &[];
+    }
+    let committed = conclude(ctx, tx, spoken)
+        .instrument(part(span, "commit"))
+        .await;
+    record(ctx, (told, &repeats), began_us, (&committed, span));
+    committed?;
     let now_us = ctx.now_us();
     for heard in first {
         let lag = ctx
@@ -209,10 +244,63 @@ async fn apply(ctx: &Context, service: &dyn Service, batch: &[(Delivery, Heard)]
             .with_label_values(&[heard.event.kind().as_str()]);
         lag.observe(metrics::seconds(now_us - heard.time_us));
     }
-    for kind in repeats {
+    for repeat in repeats {
+        let kind = repeat.event.kind().as_str();
         ctx.metrics().duplicates.with_label_values(&[kind]).inc();
     }
     Ok(())
+}
+
+/// Records what became of each message of a batch whose commit has been tried.
+fn record(
+    ctx: &Context,
+    (first, repeats): (&[&Heard], &[&Heard]),
+    began_us: i64,
+    (committed, span): (&Result<()>, &Span),
+) {
+    if !ctx.tracer().is_on() {
+        return;
+    }
+    let batch = telemetry::ids(span);
+    let now_us = ctx.now_us();
+    let neighbour = first
+        .first()
+        .filter(|_| planted!(ctx, Bug::ParentOfANeighbour));
+    let parent = |heard: &Heard| neighbour.map_or(heard.parent, |first| first.parent);
+    let step = |heard: &Heard, trace: &Trace, outcome| telemetry::Span {
+        ids: trace.ids(parent(heard)),
+        start_us: began_us,
+        end_us: now_us,
+        what: What::Process {
+            kind: heard.event.kind().as_str(),
+            message: heard.id,
+            about: heard.event.subject(),
+            outcome,
+            batch,
+        },
+    };
+    let applied = match committed {
+        Ok(()) => Some(Outcome::Applied),
+        // It may be there all the same, and others may go on from it.
+        Err(Error::Store(StoreError::Unknown(why))) => Some(Outcome::Unknown(why.clone())),
+        Err(_) => None,
+    };
+    let is_silent = |heard: &Heard| {
+        let kind = heard.event.kind().as_str();
+        let undoes = kind.ends_with(".failed") || kind.ends_with(".canceled");
+        undoes && planted!(ctx, Bug::SilentCompensation)
+    };
+    let is_recorded = |heard: &&&Heard| heard.trace.is_sampled() && !is_silent(heard);
+    let firsts = applied.iter().flat_map(|outcome| {
+        let recorded = first.iter().filter(is_recorded);
+        recorded.map(|heard| step(heard, &heard.trace, outcome.clone()))
+    });
+    let repeats = repeats.iter().filter(|_| committed.is_ok());
+    let repeats = repeats.filter(is_recorded).map(|heard| {
+        let trace = heard.trace.child(ctx.tracer().fresh());
+        step(heard, &trace, Outcome::Duplicate)
+    });
+    ctx.tracer().record(firsts.chain(repeats));
 }
 
 /// Runs the reactions to the messages of one order, one after another.
@@ -230,22 +318,43 @@ async fn react(
     Ok(spoken)
 }
 
-/// Splits a batch into messages not applied yet and the types of those that were.
+/// Splits a batch into messages not applied yet and those that were.
 async fn first_seen<'b>(
     tx: &dyn Tx,
     batch: &'b [(Delivery, Heard)],
     now_us: i64,
-) -> Result<(Vec<&'b Heard>, Vec<&'static str>)> {
+) -> Result<(Vec<&'b Heard>, Vec<&'b Heard>)> {
     let ids: Vec<MessageId> = batch.iter().map(|(_, heard)| heard.id).collect();
     let (mut first, mut repeats) = (Vec::with_capacity(batch.len()), Vec::new());
     for (fresh, (_, heard)) in inbox::note(tx, &ids, now_us).await?.into_iter().zip(batch) {
         if fresh {
             first.push(heard);
         } else {
-            repeats.push(heard.event.kind().as_str());
+            repeats.push(heard);
         }
     }
     Ok((first, repeats))
+}
+
+/// Records that a message was heard in vain.
+fn record_failure(ctx: &Context, message: &Message, outcome: Outcome) {
+    let (trace, parent) = traced(ctx, message);
+    let Some(kind) = EventType::parse(&message.kind).filter(|_| trace.is_sampled()) else {
+        return;
+    };
+    let now_us = ctx.now_us();
+    ctx.tracer().record([telemetry::Span {
+        ids: trace.child(ctx.tracer().fresh()).ids(parent),
+        start_us: now_us,
+        end_us: now_us,
+        what: What::Process {
+            kind: kind.as_str(),
+            message: message.id,
+            about: message.subject,
+            outcome,
+            batch: None,
+        },
+    }]);
 }
 
 /// Puts a message that failed off until later, or into the dead queue when it has had its chances.
@@ -263,6 +372,13 @@ async fn put_aside(
     } = delivery;
     let (kind, id) = (message.kind.as_str(), message.id);
     let gives_up = error.is_permanent() || *attempts >= ctx.settings().retries_max;
+    let why = error.to_string();
+    let outcome = if gives_up {
+        Outcome::Refused(why)
+    } else {
+        Outcome::RolledBack(why)
+    };
+    record_failure(ctx, message, outcome);
     if gives_up && !planted!(ctx, Bug::RequeueForEver) {
         tracing::error!(%error, %id, kind, attempts, order.id = %message.subject, "message to the dead queue");
         ctx.metrics().dead.with_label_values(&[kind]).inc();

@@ -6,7 +6,7 @@
 use crate::committer::{Committer, Step};
 use crate::store::{Store, StoreError, Tx};
 use crate::{BoxFuture, Clock, Error, Origin, PLANTED, Result, Said, Trace};
-use crate::{broker::Broker, metrics::Metrics, relay::Relay};
+use crate::{broker::Broker, metrics::Metrics, relay::Relay, telemetry::Tracer};
 use contract::Bug;
 use futures_util::FutureExt;
 use rand::{Rng, SeedableRng};
@@ -93,6 +93,8 @@ pub struct Parts {
     pub seed: u64,
     /// Where its logs go.
     pub dispatch: Dispatch,
+    /// Where its steps are recorded.
+    pub tracer: Tracer,
     /// Bounds and times.
     pub settings: Settings,
     /// The bug that is switched on; of no effect without the feature `planted`.
@@ -116,7 +118,7 @@ struct Inner {
 impl Context {
     /// A context around `parts`. Nothing runs yet.
     pub fn new(parts: Parts) -> Self {
-        let metrics = Metrics::new();
+        let metrics = Metrics::new(parts.tracer.counts());
         metrics.start_time_us.set(parts.clock.now_us());
         Self(Arc::new(Inner {
             chance: Mutex::new(ChaCha8Rng::seed_from_u64(parts.seed)),
@@ -163,6 +165,11 @@ impl Context {
         &self.0.parts.dispatch
     }
 
+    /// Where steps are recorded.
+    pub fn tracer(&self) -> &Tracer {
+        &self.0.parts.tracer
+    }
+
     /// The bug that is switched on; ask through [`planted!`](crate::planted!).
     pub fn planted(&self) -> Option<Bug> {
         self.0.parts.planted.filter(|_| PLANTED)
@@ -198,7 +205,9 @@ impl Context {
     pub fn new_trace(&self) -> Trace {
         let mut chance = self.chance();
         let id = uuid::Builder::from_random_bytes(rand::RngExt::random(&mut *chance)).into_uuid();
-        Trace::new(id, chance.next_u64())
+        let trace = Trace::new(id, chance.next_u64());
+        let is_sampled = self.tracer().takes(trace.trace_id(), None);
+        trace.sampled(is_sampled)
     }
 
     /// The service's source of chance; held only for the draw.

@@ -32,6 +32,7 @@ mod said;
 mod service;
 pub mod stage;
 pub mod store;
+pub mod telemetry;
 mod trace;
 pub mod waiting;
 pub mod world;

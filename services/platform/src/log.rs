@@ -46,7 +46,6 @@ pub(crate) fn entries<'a>(
                 subject,
             ),
         };
-        let trace = origin.trace.at(id);
         Entry {
             entity,
             message: Message {
@@ -56,8 +55,8 @@ pub(crate) fn entries<'a>(
                 subject,
                 time_us,
                 cause: origin.cause,
-                traceparent: Some(trace.traceparent()),
-                tracestate: trace.tracestate().map(str::to_owned),
+                traceparent: Some(origin.trace.traceparent()),
+                tracestate: origin.trace.tracestate().map(str::to_owned),
                 data: event.data(),
             },
         }
@@ -83,7 +82,7 @@ pub(crate) const EVENTS: Insert = Insert {
 };
 
 /// `entries` as rows of [`EVENTS`].
-pub(crate) fn rows(entries: &[Entry]) -> Vec<Vec<Param<'_>>> {
+pub(crate) fn rows<'e>(ctx: &Context, entries: &'e [Entry]) -> Vec<Vec<Param<'e>>> {
     entries
         .iter()
         .map(|Entry { message, entity }| {
@@ -96,12 +95,17 @@ pub(crate) fn rows(entries: &[Entry]) -> Vec<Vec<Param<'_>>> {
                 message.subject.into(),
                 message.cause.map(|cause| cause.0).into(),
                 message.data.as_str().into(),
-                message.traceparent.as_deref().into(),
+                kept(ctx, message.traceparent.as_deref()).into(),
                 message.tracestate.as_deref().into(),
                 message.time_us.into(),
             ]
         })
         .collect()
+}
+
+/// The trace context as it is stored, but for a planted bug.
+fn kept<'e>(ctx: &Context, context: Option<&'e str>) -> Option<&'e str> {
+    context.filter(|_| !planted!(ctx, Bug::ForgetTheContext))
 }
 
 /// What is set, with the time, of events that the broker has confirmed.

@@ -1,6 +1,7 @@
 //! Log lines: JSON for machines, one line of text for people. Each service has a dispatcher of its own.
 
 use crate::Clock;
+use crate::telemetry::Tracer;
 use serde_json::{Map, Value, json};
 use std::fmt::{self, Write};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -38,7 +39,7 @@ pub struct LogSettings {
     pub sink: Sink,
 }
 
-/// A dispatcher that writes the log lines of `service`.
+/// A dispatcher that writes the log lines of `service`, and records its batches with `tracer`.
 ///
 /// # Errors
 /// When the filter cannot be read; the text says where.
@@ -46,6 +47,7 @@ pub fn dispatch(
     service: &'static str,
     settings: &LogSettings,
     clock: Clock,
+    tracer: &Tracer,
 ) -> Result<Dispatch, String> {
     let filter = EnvFilter::builder()
         .parse(&settings.filter)
@@ -55,7 +57,9 @@ pub fn dispatch(
         settings: settings.clone(),
         clock,
     };
-    Ok(Dispatch::new(Registry::default().with(filter).with(lines)))
+    let lines = lines.with_filter(filter);
+    let spans = tracer.layer();
+    Ok(Dispatch::new(Registry::default().with(lines).with(spans)))
 }
 
 struct Lines {

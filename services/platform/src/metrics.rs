@@ -25,8 +25,11 @@ macro_rules! catalogue {
         }
 
         impl Metrics {
-            pub(crate) fn new() -> Self {
+            pub(crate) fn new(spans: Option<&IntCounterVec>) -> Self {
                 let registry = Registry::new();
+                if let Some(spans) = spans {
+                    registry.register(Box::new(spans.clone())).expect("names in this list are unique");
+                }
                 $( let $field = $make($name, $help $(, $more)*);
                    registry.register(Box::new($field.clone())).expect("names in this list are unique"); )*
                 #[cfg(target_os = "linux")]

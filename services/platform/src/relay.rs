@@ -6,12 +6,14 @@
 
 use crate::broker::Late;
 use crate::said::conclude;
-use crate::{Context, Result, log, planted};
+use crate::telemetry::{self, What};
+use crate::{Context, Error, Result, Trace, log, planted};
 use contract::{Bug, Message, MessageId};
 use std::collections::BTreeSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::{Notify, mpsc};
+use tracing::Instrument;
 
 /// Messages published and marked in one go.
 const WINDOW: usize = 1_024;
@@ -162,13 +164,25 @@ async fn relay_once(ctx: &Context, window: &[Message]) -> Result<()> {
             conclude(ctx, ctx.begin().await?, Vec::new()).await?;
         }
         let left = usize::from(planted!(ctx, Bug::LeaveOneBehind) && messages.len() > 1);
-        let late = ctx.broker().publish_in_parts(&messages[left..]).await?;
+        let traces: Vec<Trace> = if ctx.tracer().is_on() {
+            messages.iter().filter_map(Trace::of).collect()
+        } else {
+            Vec::new()
+        };
+        let span = telemetry::publishing(traces.iter());
+        let publishing = ctx.broker().publish_in_parts(&messages[left..]);
+        let published = publishing.instrument(span.clone()).await;
+        let late = telemetry::ended(&span, published.map_err(Error::from))?;
         let held: BTreeSet<MessageId> = late.iter().flat_map(|part| part.ids.clone()).collect();
         let ids = messages.iter().map(|message| message.id);
+        record(ctx, messages, |id| !held.contains(&id));
         // Marked after the confirm: the other way round loses the event if we die in between.
         ctx.relay().confirm(ids.filter(|id| !held.contains(id)));
         for part in late {
-            ctx.spawn("late confirm", confirm_late(ctx.clone(), part));
+            let ids: BTreeSet<MessageId> = part.ids.iter().copied().collect();
+            let of_part = messages.iter().filter(|message| ids.contains(&message.id));
+            let of_part = of_part.cloned().collect();
+            ctx.spawn("late confirm", confirm_late(ctx.clone(), part, of_part));
         }
     }
     if window.is_empty() || ctx.relay().confirmed_len() > WINDOW {
@@ -178,15 +192,38 @@ async fn relay_once(ctx: &Context, window: &[Message]) -> Result<()> {
     Ok(())
 }
 
+/// Records those of `messages` that are confirmed by now.
+fn record(ctx: &Context, messages: &[Message], is_confirmed: impl Fn(MessageId) -> bool) {
+    if !ctx.tracer().is_on() {
+        return;
+    }
+    let now_us = ctx.now_us();
+    let confirmed = messages.iter().filter(|message| is_confirmed(message.id));
+    ctx.tracer().record(confirmed.filter_map(|message| {
+        let said_by = Trace::of(message).filter(Trace::is_sampled)?;
+        Some(telemetry::Span {
+            ids: said_by.child(ctx.tracer().fresh()).ids(said_by.span_id()),
+            start_us: message.time_us,
+            end_us: now_us,
+            what: What::Publish {
+                kind: message.kind.clone(),
+                message: message.id,
+                about: message.subject,
+            },
+        })
+    }));
+}
+
 /// Publishes `messages`, committed or not; only a planted bug does that.
 pub(crate) async fn publish_early(ctx: &Context, messages: &[Message]) -> Result<()> {
     Ok(ctx.broker().publish(messages).await?)
 }
 
 /// Waits for messages that the broker holds back. Until then they stay in flight, so that nobody sweeps them.
-async fn confirm_late(ctx: Context, part: Late) {
+async fn confirm_late(ctx: Context, part: Late, messages: Vec<Message>) {
     match part.confirmed.await {
         Ok(()) => {
+            record(&ctx, &messages, |_| true);
             ctx.relay().confirm(part.ids.into_iter());
             ctx.relay().late.notify_one();
         }

@@ -78,7 +78,7 @@ pub(crate) async fn conclude(
             let early: Vec<Message> = entries.iter().map(|entry| entry.message.clone()).collect();
             relay::publish_early(ctx, &early).await?;
         }
-        let said = log::rows(&entries);
+        let said = log::rows(ctx, &entries);
         let ids: Vec<String> = confirmed.iter().map(|id| id.0.to_string()).collect();
         let last = [
             Last::Insert(&log::EVENTS, &said),

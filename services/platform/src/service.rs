@@ -14,8 +14,10 @@ pub struct Heard {
     pub event: Event,
     /// When it was said, microseconds since 1970.
     pub time_us: i64,
-    /// The trace that it belongs to.
+    /// The step in which it is applied here; whatever is said in answer goes on from it.
     pub trace: Trace,
+    /// The step that said it, if that is known: its span id.
+    pub parent: u64,
 }
 
 impl Heard {

@@ -300,6 +300,7 @@ pub async fn reacts(service: &dyn Service, event: Event) -> bool {
         event,
         time_us: 0,
         trace: Trace::new(Uuid::nil(), 1),
+        parent: 0,
     };
     let mut said = Said::default();
     let _ = service.react(&heard, &*tx, &mut said).await;

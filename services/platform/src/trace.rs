@@ -1,7 +1,11 @@
 //! The trace context that flows from a request through event rows and messages to the last reaction.
 
-use contract::MessageId;
+use crate::telemetry::{Ids, mixed};
+use contract::{Message, MessageId};
 use uuid::Uuid;
+
+/// The flag of a step that is recorded.
+const SAMPLED: u8 = 1;
 
 /// W3C trace context. It is stored in the event row, so a message that is published late keeps its parent.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,9 +22,22 @@ impl Trace {
         Self {
             trace_id: random.as_u128().max(1),
             span_id: span.max(1),
-            flags: 1,
+            flags: 0,
             state: None,
         }
+    }
+
+    /// The same step, recorded or not.
+    pub fn sampled(self, is_sampled: bool) -> Self {
+        Self {
+            flags: (self.flags & !SAMPLED) | u8::from(is_sampled),
+            ..self
+        }
+    }
+
+    /// Whether it is recorded.
+    pub const fn is_sampled(&self) -> bool {
+        self.flags & SAMPLED == SAMPLED
     }
 
     /// The context in these headers; none when `traceparent` is not valid, as the standard asks.
@@ -53,6 +70,14 @@ impl Trace {
         })
     }
 
+    /// The step that said `message`, if it tells.
+    pub fn of(message: &Message) -> Option<Self> {
+        Self::parse(
+            message.traceparent.as_deref()?,
+            message.tracestate.as_deref(),
+        )
+    }
+
     /// The same trace, one step further: `span` is the id of that step.
     pub fn child(&self, span: u64) -> Self {
         Self {
@@ -61,10 +86,31 @@ impl Trace {
         }
     }
 
-    /// The same trace at the step that says the message `id`.
-    pub fn at(&self, id: MessageId) -> Self {
-        let half = id.0.as_bytes()[8..].try_into();
-        self.child(u64::from_be_bytes(half.expect("eight of sixteen bytes")))
+    /// The same trace at the step in which `service` applies the message `id`. Derived, so that whoever goes on from
+    /// there after a crash names the same step.
+    pub fn step(&self, id: MessageId, service: &str) -> Self {
+        let (high, low) = id.0.as_u64_pair();
+        let bytes = service.bytes().map(u64::from);
+        self.child(bytes.fold(mixed(high) ^ low, |hash, byte| mixed(hash ^ byte)))
+    }
+
+    /// This step, brought about by the step `parent`; 0 is none.
+    pub const fn ids(&self, parent: u64) -> Ids {
+        Ids {
+            trace: self.trace_id,
+            span: self.span_id,
+            parent,
+        }
+    }
+
+    /// The trace, as a number.
+    pub const fn trace_id(&self) -> u128 {
+        self.trace_id
+    }
+
+    /// The step, as a number.
+    pub const fn span_id(&self) -> u64 {
+        self.span_id
     }
 
     /// The trace id, 32 hex digits.
@@ -89,6 +135,17 @@ impl Trace {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_message_has_a_step_of_its_own_in_each_service_the_same_each_time() {
+        let trace = Trace::new(Uuid::from_u128(7), 1).sampled(true);
+        let id = MessageId(Uuid::from_u128(8));
+        assert_eq!(trace.step(id, "here"), trace.child(2).step(id, "here"));
+        assert_ne!(trace.step(id, "here"), trace.step(id, "there"));
+        let other = MessageId(Uuid::from_u128(9));
+        assert_ne!(trace.step(id, "here"), trace.step(other, "here"));
+        assert!(trace.is_sampled() && !trace.sampled(false).is_sampled());
+    }
 
     #[test]
     fn a_valid_header_survives_and_an_invalid_one_is_none() {

@@ -11,6 +11,7 @@ use platform::broker::{Embedded as Broker, EmbeddedSettings};
 use platform::dial::{BadSetting, FaultSettings};
 use platform::logs::{self, LogSettings};
 use platform::store::{Sqlite, StoreError, Synchronous};
+use platform::telemetry::{self, Pipeline, TelemetryError, Tracer};
 use platform::{Clock, Parts, Service, Settings};
 use products::Products;
 use std::collections::BTreeMap;
@@ -18,6 +19,7 @@ use std::fs::{File, TryLockError};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// How to run the shop in this process.
 #[derive(Clone)]
@@ -32,6 +34,8 @@ pub struct EmbeddedConfig {
     pub settings: Settings,
     /// What logs look like and where they go.
     pub log: LogSettings,
+    /// Where traces go; none: nowhere.
+    pub telemetry: Option<telemetry::Settings>,
     /// Where ids and chance come from.
     pub seed: u64,
     /// The port of orders; products, payments and provider take the next three. None: free ones.
@@ -121,6 +125,9 @@ pub enum StartError {
         /// What the last try met.
         source: platform::Error,
     },
+    /// Traces cannot be sent.
+    #[error(transparent)]
+    Telemetry(#[from] TelemetryError),
     /// A service did not come up.
     #[error("{service} did not start: {source}")]
     Service {
@@ -159,6 +166,7 @@ pub struct Embedded {
     /// Where the services listen.
     pub addresses: Addresses,
     nodes: BTreeMap<&'static str, Node>,
+    telemetry: Pipeline,
     /// Held as long as the databases are in use; the system lets go of it when the process dies, however.
     _lock: File,
 }
@@ -188,8 +196,9 @@ impl Embedded {
         };
         let broker = Broker::open(&path, &settings, Clock::Os)
             .map_err(|source| StartError::Open { path, source })?;
-        let node = |service, make: Make, address| {
-            let parts = parts(service, config, &broker)?;
+        let telemetry = pipeline(config.telemetry.clone(), &config.log)?;
+        let node = |pipeline: &Pipeline, service, make: Make, address| {
+            let parts = parts(service, config, &broker, pipeline)?;
             let seed = parts.seed;
             Ok::<_, StartError>(Node::new(parts, seed, make, address))
         };
@@ -201,11 +210,17 @@ impl Embedded {
                 provider: provider.1,
             },
             nodes: BTreeMap::new(),
+            telemetry,
             _lock: lock,
         };
         // It is made before payments, which talks to it without a detour, and it is never made again.
         let unused: Make = Box::new(|_| unreachable!("the provider starts once"));
-        let mut outside = node(payments::provider::NAME, unused, provider.1)?;
+        let mut outside = node(
+            &shop.telemetry,
+            payments::provider::NAME,
+            unused,
+            provider.1,
+        )?;
         let ctx = outside.context();
         let simulated = Simulated::new(&ctx, config.provider.clone());
         outside.start_in(ctx, Arc::new(simulated.clone()), provider.0)?;
@@ -223,7 +238,7 @@ impl Embedded {
             ),
         ];
         for (service, make, (listener, address)) in makes {
-            let mut node = node(service, make, address)?;
+            let mut node = node(&shop.telemetry, service, make, address)?;
             node.start(listener)?;
             shop.nodes.insert(service, node);
         }
@@ -296,6 +311,7 @@ impl Embedded {
     pub fn stop(self) {
         self.nodes.values().for_each(Node::stop);
         self.nodes.into_values().for_each(Node::join);
+        self.telemetry.finish(FLUSH);
     }
 }
 
@@ -334,26 +350,45 @@ fn parts(
     service: &'static str,
     config: &EmbeddedConfig,
     broker: &Broker,
+    pipeline: &Pipeline,
 ) -> Result<Parts, StartError> {
     let store = open(
         &config.data.join(format!("{service}.db")),
         config.synchronous,
     )?;
-    let dispatch = logs::dispatch(service, &config.log, Clock::Os).map_err(StartError::Filter)?;
+    // Services draw from sequences of their own; the same one would give two of them the same ids.
+    let seed = service.bytes().fold(config.seed, |seed, byte| {
+        seed.rotate_left(7) ^ u64::from(byte)
+    });
+    let tracer = pipeline.tracer(service, "crashcart", platform::os_seed())?;
+    let dispatch = logs::dispatch(service, &config.log, Clock::Os, &tracer);
     Ok(Parts {
         service,
         store: Arc::new(store),
         broker: Arc::new(broker.clone()),
         clock: Clock::Os,
-        // Services draw from sequences of their own; the same one would give two of them the same ids.
-        seed: service.bytes().fold(config.seed, |seed, byte| {
-            seed.rotate_left(7) ^ u64::from(byte)
-        }),
-        dispatch,
+        seed,
+        dispatch: dispatch.map_err(StartError::Filter)?,
+        tracer,
         settings: config.settings.clone(),
         planted: config.planted,
     })
 }
+
+/// The telemetry thread of this process.
+pub(crate) fn pipeline(
+    settings: Option<telemetry::Settings>,
+    log: &LogSettings,
+) -> Result<Pipeline, StartError> {
+    let dispatch = logs::dispatch("telemetry", log, Clock::Os, &Tracer::off());
+    Ok(Pipeline::start(
+        settings,
+        dispatch.map_err(StartError::Filter)?,
+    )?)
+}
+
+/// How long what was recorded may take to be sent when the services have stopped.
+pub(crate) const FLUSH: Duration = Duration::from_secs(5);
 
 fn open(path: &Path, synchronous: Synchronous) -> Result<Sqlite, StartError> {
     Sqlite::open(path, synchronous).map_err(|source| StartError::Open {

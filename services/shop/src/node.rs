@@ -73,6 +73,7 @@ impl Node {
             store: Arc::clone(&parts.store),
             broker: Arc::clone(&parts.broker),
             dispatch: parts.dispatch.clone(),
+            tracer: parts.tracer.clone(),
             settings: parts.settings.clone(),
             ..parts
         };

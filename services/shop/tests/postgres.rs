@@ -14,6 +14,7 @@ use platform::engines::Engines;
 use platform::logs::{Format, LogSettings, Sink};
 use platform::store::postgres::admin;
 use platform::store::{Postgres, PostgresSettings, Sqlite, Store};
+use platform::telemetry::Tracer;
 use platform::{Clock, Context, Parts, Running, Service, Settings, logs};
 use products::Products;
 use serde_json::{Value, json};
@@ -44,7 +45,8 @@ impl Shop {
                 broker: Arc::clone(&broker),
                 clock: Clock::Os,
                 seed: replica * 31 + service.len() as u64,
-                dispatch: logs::dispatch(service, &log, Clock::Os).unwrap(),
+                dispatch: logs::dispatch(service, &log, Clock::Os, &Tracer::off()).unwrap(),
+                tracer: Tracer::off(),
                 settings: Settings::default(),
                 planted,
             })

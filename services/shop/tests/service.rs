@@ -175,6 +175,15 @@ fn the_help_of_a_service_names_every_flag_its_variable_and_what_it_is_otherwise(
           --log <FORMAT>              What log lines look like: human or json [env: SHOP_LOG=] [default:
                                       human]
           --log-filter <FILTER>       Which log lines are written [env: RUST_LOG=] [default: info]
+          --otlp-endpoint <URL>       Where traces go, as OTLP: `http://host:4318`, or
+                                      `http://host:4317` with grpc. Without it nothing is recorded [env:
+                                      OTEL_EXPORTER_OTLP_ENDPOINT=]
+          --otlp-protocol <HOW>       How they travel: http/protobuf or grpc [default: http/protobuf]
+                                      [env: OTEL_EXPORTER_OTLP_PROTOCOL=]
+          --traces-sampler <NAME>     Which traces are recorded, as OpenTelemetry calls it [default:
+                                      parentbased_always_on] [env: OTEL_TRACES_SAMPLER=]
+          --traces-sampler-arg <N>    The share of traces for the sampler traceidratio, between 0 and 1
+                                      [env: OTEL_TRACES_SAMPLER_ARG=]
       -h, --help                      Print help
     "#);
 }

@@ -1,11 +1,12 @@
 //! HTTP in: ask for a charge, see the ledger, change how the provider behaves.
 
 use super::{Provider, ProviderSettings, Simulated, ledger};
+use axum::Extension;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use contract::http::{Charge, ChargeOutcome, ChargeRequest};
-use platform::http::{Api, Body, Doc, Listing, Problem, Reply, list};
+use platform::http::{About, Api, Body, Doc, Listing, Problem, Reply, list};
 use platform::{Context, Result};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -26,7 +27,7 @@ pub(super) fn routes(ctx: &Context, provider: &Simulated) -> Api {
     Api::new(ctx)
         .post(
             "/api/v1/charges",
-            move |body: Body<ChargeRequest>| charge(asked.clone(), body.value),
+            move |body: Body<ChargeRequest>| charge(asked.clone(), body),
             Doc::new("Charge a payment, once however often it is asked")
                 .takes::<ChargeRequest>()
                 .gives::<Answer>(200, "the answer"),
@@ -52,10 +53,13 @@ pub(super) fn routes(ctx: &Context, provider: &Simulated) -> Api {
         )
 }
 
-async fn charge(provider: Simulated, request: ChargeRequest) -> Result<Response> {
-    let answer = tokio::time::timeout(HELD_MAX, provider.charge(request)).await;
+async fn charge(provider: Simulated, body: Body<ChargeRequest>) -> Result<Response> {
+    let about = About("order.id", body.value.order_id.0);
+    let charging = provider.charge(body.value, body.trace);
+    let answer = tokio::time::timeout(HELD_MAX, charging).await;
     let outcome = answer.unwrap_or_else(|_| Err(Problem::timed_out().into()))?;
-    Ok(Reply::json(StatusCode::OK, &Answer { outcome }).into_response())
+    let reply = Reply::json(StatusCode::OK, &Answer { outcome });
+    Ok((Extension(about), reply).into_response())
 }
 
 fn change(provider: &Simulated, settings: ProviderSettings) -> Result<Response> {

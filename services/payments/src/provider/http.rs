@@ -11,7 +11,7 @@ use http_body_util::{BodyExt, Full, Limited};
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper::{Request, StatusCode, Uri, header};
 use hyper_util::rt::TokioIo;
-use platform::{BoxFuture, Context, Error, Result};
+use platform::{BoxFuture, Context, Error, Result, Trace};
 use std::net::SocketAddr;
 use std::str::FromStr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -81,11 +81,11 @@ impl Http {
         }))
     }
 
-    async fn ask(&self, request: &ChargeRequest) -> Result<ChargeOutcome> {
+    async fn ask(&self, request: &ChargeRequest, trace: &Trace) -> Result<ChargeOutcome> {
         let body = Bytes::from(serde_json::to_vec(request)?);
         // An error cannot happen: nobody closes the semaphore.
         let _call = self.0.calls.acquire().await.map_err(|_| Error::Stopped)?;
-        let (status, body) = self.exchange(body).await?;
+        let (status, body) = self.exchange(body, trace).await?;
         if status == StatusCode::OK {
             return Ok(serde_json::from_slice::<Answer>(&body)?.outcome);
         }
@@ -93,15 +93,15 @@ impl Http {
         Err(Error::Outside(format!("{status}: {}", said.trim())))
     }
 
-    async fn exchange(&self, body: Bytes) -> Result<(StatusCode, Bytes)> {
+    async fn exchange(&self, body: Bytes, trace: &Trace) -> Result<(StatusCode, Bytes)> {
         if let Some(connection) = self.take() {
-            match self.send(connection, body.clone()).await {
+            match self.send(connection, body.clone(), trace).await {
                 Ok(answer) => return Ok(answer),
                 Err(error) => tracing::debug!(%error, "a kept connection broke, asking again"),
             }
         }
         let connection = self.connect().await?;
-        self.send(connection, body).await
+        self.send(connection, body, trace).await
     }
 
     async fn connect(&self) -> Result<Connection> {
@@ -120,11 +120,17 @@ impl Http {
     }
 
     /// Sends one request; the connection is kept when the answer came whole.
-    async fn send(&self, mut connection: Connection, body: Bytes) -> Result<(StatusCode, Bytes)> {
+    async fn send(
+        &self,
+        mut connection: Connection,
+        body: Bytes,
+        trace: &Trace,
+    ) -> Result<(StatusCode, Bytes)> {
         connection.ready().await.map_err(outside)?;
         let request = Request::post("/api/v1/charges")
             .header(header::HOST, &self.0.url.authority)
             .header(header::CONTENT_TYPE, "application/json")
+            .header("traceparent", trace.traceparent())
             .body(Full::new(body))
             .map_err(outside)?;
         let answer = connection.send_request(request).await.map_err(outside)?;
@@ -151,9 +157,13 @@ impl Http {
 }
 
 impl Provider for Http {
-    fn charge(&self, request: ChargeRequest) -> BoxFuture<'static, Result<ChargeOutcome>> {
+    fn charge(
+        &self,
+        request: ChargeRequest,
+        trace: Trace,
+    ) -> BoxFuture<'static, Result<ChargeOutcome>> {
         let http = self.clone();
-        Box::pin(async move { http.ask(&request).await })
+        Box::pin(async move { http.ask(&request, &trace).await })
     }
 }
 

@@ -14,7 +14,7 @@ pub use settings::ProviderSettings;
 use contract::http::{Charge, ChargeOutcome, ChargeRequest};
 use platform::http::{Api, Problem};
 use platform::store::{Migration, Tx};
-use platform::{BoxFuture, Context, Error, Heard, Origin, Result, Said, Service};
+use platform::{BoxFuture, Context, Error, Heard, Origin, Result, Said, Service, Trace};
 use settings::Mood;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::oneshot;
@@ -25,7 +25,12 @@ pub const NAME: &str = "provider";
 /// Whoever can charge.
 pub trait Provider: Send + Sync + 'static {
     /// Charges once per payment, however often it is asked. An error is unknown, never a "no".
-    fn charge(&self, request: ChargeRequest) -> BoxFuture<'static, Result<ChargeOutcome>>;
+    /// `trace` is the caller's step.
+    fn charge(
+        &self,
+        request: ChargeRequest,
+        trace: Trace,
+    ) -> BoxFuture<'static, Result<ChargeOutcome>>;
 }
 
 /// The simulated provider. Cheap to clone.
@@ -66,7 +71,7 @@ impl Simulated {
     }
 
     /// Charges and answers; none when the request or the answer is lost.
-    async fn answer(self, request: ChargeRequest) -> Option<Result<ChargeOutcome>> {
+    async fn answer(self, request: ChargeRequest, trace: Trace) -> Option<Result<ChargeOutcome>> {
         let ctx = &self.0.ctx;
         let Mood {
             latency,
@@ -94,9 +99,10 @@ impl Simulated {
             },
             at_us: ctx.now_us(),
         };
-        let origin = Origin::request(ctx.new_trace());
         let outcome = ctx
-            .commit(origin, charge, |charge, tx, _| Box::pin(keep(charge, tx)))
+            .commit(Origin::request(trace), charge, |charge, tx, _| {
+                Box::pin(keep(charge, tx))
+            })
             .await;
         (!loses_answer).then_some(outcome)
     }
@@ -128,12 +134,16 @@ async fn keep(charge: &Charge, tx: &dyn Tx) -> Result<ChargeOutcome> {
 }
 
 impl Provider for Simulated {
-    fn charge(&self, request: ChargeRequest) -> BoxFuture<'static, Result<ChargeOutcome>> {
+    fn charge(
+        &self,
+        request: ChargeRequest,
+        trace: Trace,
+    ) -> BoxFuture<'static, Result<ChargeOutcome>> {
         let provider = self.clone();
         Box::pin(async move {
             let (reply, answer) = oneshot::channel();
             // A task of the provider: a caller who hangs up does not stop it from charging.
-            let charging = provider.clone().answer(request);
+            let charging = provider.clone().answer(request, trace);
             provider.0.ctx.spawn("charge", async move {
                 if let Some(answer) = charging.await {
                     // Nobody may be waiting any more.

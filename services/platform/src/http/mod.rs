@@ -14,3 +14,4 @@ pub use body::{Asked, Body, Id, Params, Reply};
 pub use list::{Listing, list};
 pub use problem::{FieldError, Problem};
 pub use server::Server;
+pub use shell::About;

@@ -1,13 +1,15 @@
 //! What surrounds each request: a place in the queue, a trace, a time-out, a measurement, a log line.
 
 use super::Problem;
+use crate::telemetry::{Span, What};
 use crate::{Context, Settings, Trace, metrics::seconds};
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, HeaderValue};
+use axum::http::{HeaderMap, HeaderValue, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use std::sync::Arc;
 use tokio::sync::Semaphore;
+use uuid::Uuid;
 
 /// How many requests may be in work.
 pub(super) struct Limits {
@@ -55,7 +57,7 @@ pub(super) async fn around(
     };
     let began_us = ctx.now_us();
     let method = request.method().clone();
-    let trace = incoming(request.headers()).unwrap_or_else(|| ctx.new_trace());
+    let (trace, parent) = begun(ctx, request.headers());
     let request_id = request_id(request.headers()).unwrap_or_else(|| trace.id());
     request.extensions_mut().insert(trace.clone());
     ctx.metrics().requests_in_flight.inc();
@@ -66,8 +68,22 @@ pub(super) async fn around(
         answer.unwrap_or_else(|_| Problem::timed_out().into_response())
     };
     ctx.metrics().requests_in_flight.dec();
-    let took_us = ctx.now_us() - began_us;
+    let ended_us = ctx.now_us();
+    let took_us = ended_us - began_us;
     let status = response.status();
+    if trace.is_sampled() && ctx.tracer().is_on() {
+        ctx.tracer().record([Span {
+            ids: trace.ids(parent),
+            start_us: began_us,
+            end_us: ended_us,
+            what: What::Request {
+                method: method.to_string(),
+                route,
+                status: status.as_u16(),
+                about: about(route, &response),
+            },
+        }]);
+    }
     let labels = [method.as_str(), route, status.as_str()];
     ctx.metrics()
         .http
@@ -78,6 +94,39 @@ pub(super) async fn around(
         response.headers_mut().insert("x-request-id", value);
     }
     response
+}
+
+/// What a request was about, `order.id` for example: in the extensions of an answer, so that the request can be found
+/// by it.
+#[derive(Debug, Clone, Copy)]
+pub struct About(pub &'static str, pub Uuid);
+
+/// What somebody says that the request was about, or what it has made.
+fn about(route: &'static str, response: &Response) -> Option<(String, Uuid)> {
+    if let Some(About(key, id)) = response.extensions().get() {
+        return Some(((*key).to_owned(), *id));
+    }
+    let made = response.headers().get(header::LOCATION)?.to_str().ok()?;
+    let id = made.rsplit('/').next()?.parse().ok()?;
+    let kind = route.rsplit('/').next()?.strip_suffix('s')?;
+    Some((format!("{kind}.id"), id))
+}
+
+/// The step that answers this request, and the id of the client's step if it tells of one.
+fn begun(ctx: &Context, headers: &HeaderMap) -> (Trace, u64) {
+    let Some(caller) = incoming(headers) else {
+        return (ctx.new_trace(), 0);
+    };
+    let tracer = ctx.tracer();
+    let is_taken = tracer.takes(caller.trace_id(), Some(caller.is_sampled()));
+    let parent = caller.span_id();
+    // Who records nothing hands on what he was given.
+    let step = if is_taken && tracer.is_on() {
+        caller.child(tracer.fresh())
+    } else {
+        caller
+    };
+    (step.sampled(is_taken), parent)
 }
 
 fn incoming(headers: &HeaderMap) -> Option<Trace> {

@@ -16,6 +16,7 @@ use crate::fault::{Doom, FaultyBroker, FaultyStore, Site};
 use crate::lock::lock;
 use crate::logs::{self, Format, LogSettings, Sink};
 use crate::store::Store;
+use crate::telemetry::{Span, Tracer};
 use crate::{Clock, Context, Parts, Running, Service, Settings};
 use axum::Router;
 use axum::body::Body;
@@ -72,12 +73,15 @@ struct Inner {
     broker: Arc<dyn Broker>,
     nodes: Mutex<BTreeMap<&'static str, Arc<Node>>>,
     log: Arc<Mutex<String>>,
+    deaths: Mutex<Vec<(&'static str, i64)>>,
 }
 
 struct Node {
     make: Make,
     store: Arc<dyn Store>,
     place: Arc<Place>,
+    /// Outlives the incarnations, as a collector would.
+    tracer: Tracer,
     state: Mutex<State>,
 }
 
@@ -117,6 +121,7 @@ impl World {
             ground,
             nodes: Mutex::default(),
             log: Arc::default(),
+            deaths: Mutex::default(),
         }));
         Ground::note(&world);
         world
@@ -128,6 +133,7 @@ impl World {
             make,
             store: self.0.ground.store(name).await,
             place: Arc::new(Place::new(self, name, mischief)),
+            tracer: Tracer::kept(name, self.0.seed ^ hash(name)),
             state: Mutex::default(),
         };
         lock(&self.0.nodes).insert(name, Arc::new(node));
@@ -154,7 +160,9 @@ impl World {
             broker: Arc::new(FaultyBroker::new(Arc::clone(&self.0.broker), site)),
             clock: self.0.clock,
             seed: self.0.seed ^ hash(name) ^ incarnation,
-            dispatch: logs::dispatch(name, &log, self.0.clock).expect("a filter that parses"),
+            tracer: node.tracer.clone(),
+            dispatch: logs::dispatch(name, &log, self.0.clock, &Tracer::off())
+                .expect("a filter that parses"),
             settings: self.0.settings.clone(),
             planted: self.0.planted,
         });
@@ -181,6 +189,7 @@ impl World {
             state.ctx.take()
         };
         if let Some(ctx) = ctx {
+            lock(&self.0.deaths).push((name, self.now_us()));
             ctx.aborted().await;
         }
     }
@@ -274,6 +283,22 @@ impl World {
     /// Now in this world, microseconds since 1970.
     pub fn now_us(&self) -> i64 {
         self.0.clock.now_us()
+    }
+
+    /// What was traced and not asked for before, by service.
+    pub fn traced(&self) -> Vec<(&'static str, Span)> {
+        let nodes = lock(&self.0.nodes);
+        let nodes = nodes.iter();
+        let spans = nodes.flat_map(|(name, node)| {
+            let spans = node.tracer.take().into_iter();
+            spans.map(|span| (*name, span))
+        });
+        spans.collect()
+    }
+
+    /// Which services died when, microseconds since 1970.
+    pub fn deaths(&self) -> Vec<(&'static str, i64)> {
+        lock(&self.0.deaths).clone()
     }
 
     /// All log lines of all services so far.

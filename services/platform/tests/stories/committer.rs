@@ -9,6 +9,7 @@ use platform::fault::FaultyStore;
 use platform::http::Problem;
 use platform::stage::{Calls, Stage};
 use platform::store::{Sqlite, StoreError, Tx};
+use platform::telemetry::Tracer;
 use platform::world::Mischief;
 use platform::{
     BoxFuture, Clock, Context, Error, Origin, Parts, Result, Running, Said, Settings, Trace,
@@ -105,6 +106,7 @@ async fn three_hundred_steps_take_a_few_transactions() {
         clock,
         seed: 1,
         dispatch: tracing::Dispatch::none(),
+        tracer: Tracer::off(),
         settings: Settings::default(),
         planted: None,
     });

@@ -6,6 +6,7 @@ use platform::broker::{Broker, Embedded, EmbeddedSettings};
 use platform::dial::{Dial, FaultSettings};
 use platform::fault::{FaultyBroker, FaultyStore, Site};
 use platform::store::{Sqlite, Store};
+use platform::telemetry::Tracer;
 use platform::{Clock, Context, Error, Origin, Parts, Result, Running, Settings, Trace, params};
 use std::sync::Arc;
 use std::time::Duration;
@@ -90,6 +91,7 @@ async fn start(
         clock,
         seed: 1,
         dispatch: tracing::Dispatch::none(),
+        tracer: Tracer::off(),
         settings: Settings::default(),
         planted: None,
     });

@@ -15,6 +15,9 @@ Examples:
   SHOP_LOG=json RUST_LOG=info,platform=debug shop payments
   shop health http://127.0.0.1:8001/ready         0 when it is ready, 1 when not
 
+Other variables of OpenTelemetry are heard, too: OTEL_RESOURCE_ATTRIBUTES, OTEL_SDK_DISABLED,
+OTEL_EXPORTER_OTLP_HEADERS and _TIMEOUT, OTEL_BSP_SCHEDULE_DELAY, _MAX_QUEUE_SIZE and _MAX_EXPORT_BATCH_SIZE.
+
 Exit codes:
     0  stopped, or asked for help; all that was accepted is in the databases
     1  `health`: not ready
@@ -153,6 +156,18 @@ pub(super) struct ServiceArgs {
     /// Which log lines are written
     #[arg(long, value_name = "FILTER", env = "RUST_LOG", default_value = "info")]
     pub(super) log_filter: String,
+    /// Where traces go, as OTLP: `http://host:4318`, or `http://host:4317` with grpc. Without it nothing is recorded
+    #[arg(long, value_name = "URL", env = "OTEL_EXPORTER_OTLP_ENDPOINT")]
+    pub(super) otlp_endpoint: Option<String>,
+    /// How they travel: http/protobuf or grpc [default: http/protobuf]
+    #[arg(long, value_name = "HOW", env = "OTEL_EXPORTER_OTLP_PROTOCOL")]
+    pub(super) otlp_protocol: Option<String>,
+    /// Which traces are recorded, as OpenTelemetry calls it [default: parentbased_always_on]
+    #[arg(long, value_name = "NAME", env = "OTEL_TRACES_SAMPLER")]
+    pub(super) traces_sampler: Option<String>,
+    /// The share of traces for the sampler traceidratio, between 0 and 1
+    #[arg(long, value_name = "N", env = "OTEL_TRACES_SAMPLER_ARG")]
+    pub(super) traces_sampler_arg: Option<String>,
     /// Where the faults of --obey come from. Ids always come from the system, so that no two replicas share any
     #[arg(long, value_name = "N", env = "SHOP_SEED", hide = true)]
     pub(super) seed: Option<String>,

@@ -7,6 +7,7 @@ use payments::provider::{self, ProviderUrl};
 use platform::broker::{BrokerError, Queue, Rabbit, RabbitSettings, Routing};
 use platform::logs::{self, Format, LogSettings, Sink};
 use platform::store::{Postgres, PostgresSettings, StoreError};
+use platform::telemetry::{self, BadVariable, Tracer};
 use platform::{Clock, Settings};
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -30,6 +31,7 @@ pub(super) struct Config {
     pub(super) provider: Option<ProviderUrl>,
     pub(super) settings: Settings,
     pub(super) log: LogSettings,
+    pub(super) telemetry: Option<telemetry::Settings>,
     pub(super) start_timeout: Duration,
     pub(super) seed: Option<u64>,
     pub(super) planted: Option<Bug>,
@@ -55,7 +57,10 @@ pub(super) struct Wrong {
 
 impl fmt::Display for Wrong {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} ({}): {}", self.flag, self.variable, self.message)
+        match self.flag {
+            "" => write!(f, "{}: {}", self.variable, self.message),
+            flag => write!(f, "{flag} ({}): {}", self.variable, self.message),
+        }
     }
 }
 
@@ -150,6 +155,7 @@ impl Config {
                 ..Settings::default()
             },
             log: log(args, &mut wrongs),
+            telemetry: telemetry(args, &mut wrongs),
             start_timeout: time(args, &mut wrongs, &START_TIMEOUT),
             seed: seed(args, &mut wrongs),
             planted,
@@ -304,11 +310,53 @@ fn log(args: &ServiceArgs, wrongs: &mut Wrongs) -> LogSettings {
         filter: args.log_filter.clone(),
         sink: Sink::Stderr,
     };
-    if let Err(error) = logs::dispatch(orders::NAME, &settings, Clock::Os) {
+    if let Err(error) = logs::dispatch(orders::NAME, &settings, Clock::Os, &Tracer::off()) {
         let message = format!("must look like info,platform=debug: {error}");
         wrongs.note("--log-filter", "RUST_LOG", message);
     }
     settings
+}
+
+/// Flags go before variables, and are variables to whoever reads them.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "this is a main that reads its variables"
+)]
+fn telemetry(args: &ServiceArgs, wrongs: &mut Wrongs) -> Option<telemetry::Settings> {
+    let flags = [
+        (
+            "--otlp-endpoint",
+            "OTEL_EXPORTER_OTLP_ENDPOINT",
+            &args.otlp_endpoint,
+        ),
+        (
+            "--otlp-protocol",
+            "OTEL_EXPORTER_OTLP_PROTOCOL",
+            &args.otlp_protocol,
+        ),
+        (
+            "--traces-sampler",
+            "OTEL_TRACES_SAMPLER",
+            &args.traces_sampler,
+        ),
+        (
+            "--traces-sampler-arg",
+            "OTEL_TRACES_SAMPLER_ARG",
+            &args.traces_sampler_arg,
+        ),
+    ];
+    let read = telemetry::Settings::read(|name| {
+        let flag = flags.iter().find(|(_, variable, _)| *variable == name);
+        let given = flag.and_then(|(_, _, value)| (*value).clone());
+        given.or_else(|| std::env::var(name).ok())
+    });
+    read.unwrap_or_else(|wrong| {
+        for BadVariable { name, message } in wrong {
+            let flag = flags.iter().find(|(_, known, _)| *known == name);
+            wrongs.note(flag.map_or("", |(flag, _, _)| flag), name, message);
+        }
+        None
+    })
 }
 
 fn seed(args: &ServiceArgs, wrongs: &mut Wrongs) -> Option<u64> {

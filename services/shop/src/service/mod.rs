@@ -10,7 +10,7 @@ mod obey;
 
 pub use args::{ShopArgs, parse};
 
-use crate::embedded::StartError;
+use crate::embedded::{FLUSH, StartError, pipeline};
 use crate::node::{Make, Node, listen};
 use crate::{PROVIDER_PATIENCE, ProviderSettings};
 use args::What;
@@ -22,6 +22,7 @@ use payments::Payments;
 use payments::provider::{self, Http, ProviderUrl, Simulated};
 use platform::broker::{Broker, Nowhere};
 use platform::logs::{self, LogSettings};
+use platform::telemetry::Pipeline;
 use platform::{Clock, Parts, Settings};
 use products::Products;
 use std::collections::BTreeMap;
@@ -156,7 +157,7 @@ async fn live(config: Config) -> Result<(), End> {
     // First of all: the first process of a container has no other way to hear signals.
     let mut stop = Stop::new()?;
     let obeys = config.obey;
-    let nodes = tokio::select! {
+    let (nodes, telemetry) = tokio::select! {
         biased;
         () = stop.asked() => return Ok(()),
         started = start(config) => started?,
@@ -176,11 +177,12 @@ async fn live(config: Config) -> Result<(), End> {
         _ = join_all(nodes.values().map(Node::ended)) => {}
         () = stop.asked() => {}
     }
+    telemetry.finish(FLUSH);
     Ok(())
 }
 
 /// Starts all services side by side, and returns when all are there.
-async fn start(config: Config) -> Result<Nodes, End> {
+async fn start(config: Config) -> Result<(Nodes, Pipeline), End> {
     let deadline = Instant::now() + config.start_timeout;
     let mut listeners = Vec::with_capacity(config.services.len());
     for service in &config.services {
@@ -193,6 +195,7 @@ async fn start(config: Config) -> Result<Nodes, End> {
     let shared = Shared {
         provider: config.provider.or(own),
         settings: config.settings,
+        telemetry: pipeline(config.telemetry, &config.log)?,
         log: config.log,
         seed: config.seed.unwrap_or_else(platform::os_seed),
         planted: config.planted,
@@ -212,7 +215,7 @@ async fn start(config: Config) -> Result<Nodes, End> {
         let address = node.address();
         with_default(&node.dispatch(), || tracing::info!(%address, "listening"));
     }
-    Ok(nodes)
+    Ok((nodes, shared.telemetry))
 }
 
 /// The provider that runs in this process, as the other services of it find it.
@@ -230,6 +233,7 @@ struct Shared {
     provider: Option<ProviderUrl>,
     settings: Settings,
     log: LogSettings,
+    telemetry: Pipeline,
     seed: u64,
     planted: Option<Bug>,
     obey: bool,
@@ -238,7 +242,11 @@ struct Shared {
 impl Shared {
     fn node(&self, service: ServiceConfig, address: SocketAddr) -> Result<Node, StartError> {
         let name = service.name;
-        let dispatch = logs::dispatch(name, &self.log, Clock::Os).map_err(StartError::Filter)?;
+        let tracer = self
+            .telemetry
+            .tracer(name, "rabbitmq", platform::os_seed())?;
+        let dispatch =
+            logs::dispatch(name, &self.log, Clock::Os, &tracer).map_err(StartError::Filter)?;
         let broker: Arc<dyn Broker> = match service.broker {
             Some(rabbit) => Arc::new(rabbit),
             None => Arc::new(Nowhere),
@@ -251,6 +259,7 @@ impl Shared {
             // Never from a flag: two replicas, or two lives of one, must not draw the same ids.
             seed: platform::os_seed(),
             dispatch,
+            tracer,
             settings: self.settings.clone(),
             planted: self.planted,
         };

@@ -7,6 +7,7 @@ use contract::{Bug, Cents, Message, OrderId, PaymentId};
 use futures_util::future::join_all;
 use http_body_util::BodyExt;
 use platform::stage::Stage;
+use platform::telemetry::Span;
 use platform::world::Mischief;
 use serde_json::{Value, json};
 use shop::ProviderSettings;
@@ -52,6 +53,8 @@ pub struct Seen {
     /// The status of an order that a client waited for, and that of a read right after it.
     pub read: Vec<(String, String)>,
     pub poisoned_at_us: i64,
+    /// What each service traced.
+    pub spans: Vec<(&'static str, Span)>,
 }
 
 impl Seen {
@@ -325,6 +328,7 @@ impl Shop {
                 .await,
             tap: stage.tapped().await,
             poisoned_at_us,
+            spans: stage.world().traced(),
             ..Seen::default()
         };
         for service in shop::QUEUES {

@@ -8,6 +8,7 @@ mod kit;
 use contract::{Bug, Message};
 use kit::{Seen, Trouble, id, number, text, under};
 use platform::stage::play;
+use platform::telemetry::{Outcome, Span, What};
 use serde_json::Value;
 use std::collections::BTreeSet;
 
@@ -179,6 +180,31 @@ const CASES: &[Case] = &[
     (Bug::CompensateTwice, Trouble::None, |seen| {
         twice(seen, "reservation.canceled")
     }),
+    (Bug::NewRoot, Trouble::None, |seen| {
+        heard(seen).any(|(span, _)| span.ids.parent == 0)
+    }),
+    (
+        Bug::ForgetTheContext,
+        Trouble::Crash(orders::NAME, 60),
+        |seen| heard(seen).any(|(span, _)| span.ids.parent == 0),
+    ),
+    (Bug::SilentCompensation, Trouble::None, |seen| {
+        !heard(seen).any(|(_, kind)| kind == "payment.failed")
+    }),
+    (
+        Bug::TracedBeforeCommit,
+        Trouble::Crash(orders::NAME, 60),
+        |seen| {
+            let mut applied = BTreeSet::new();
+            heard(seen).any(|(span, _)| !applied.insert(span.ids.span))
+        },
+    ),
+    (Bug::ParentOfANeighbour, Trouble::None, |seen| {
+        heard(seen).any(|(span, _)| {
+            let mut others = seen.spans.iter().map(|(_, other)| other.ids);
+            !others.any(|other| other.trace == span.ids.trace && other.span == span.ids.parent)
+        })
+    }),
     (Bug::ConsumerDies, Trouble::None, stuck),
     (Bug::NoReconnect, Trouble::Outage, stuck),
     (Bug::NeverAskAgain, Trouble::LostAnswers, stuck),
@@ -230,6 +256,14 @@ fn same_version_again(seen: &Seen) -> bool {
 fn charged_for_nothing(seen: &Seen) -> bool {
     let mut charges = seen.charges.iter();
     charges.any(|charge| seen.charged(charge).is_null())
+}
+
+/// The steps in which a message was applied, and its type.
+fn heard(seen: &Seen) -> impl Iterator<Item = (&Span, &'static str)> {
+    seen.spans.iter().filter_map(|(_, span)| match &span.what {
+        What::Process { kind, outcome, .. } if *outcome == Outcome::Applied => Some((span, *kind)),
+        _ => None,
+    })
 }
 
 /// The event in a log that was published as `message`.
