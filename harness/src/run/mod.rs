@@ -124,7 +124,7 @@ pub fn run(config: &RunConfig) -> Result<Report, RunError> {
         target: stage.target(),
         stage: &stage,
         recorder,
-        receiver,
+        receiver: receiver.as_ref(),
         doing: Doing::default(),
         stop: ends,
     };
@@ -186,7 +186,7 @@ struct Runner<'a> {
     target: Target,
     stage: &'a Stage,
     recorder: Recorder,
-    receiver: Option<Receiver>,
+    receiver: Option<&'a Receiver>,
     doing: Doing,
     /// Becomes true when the load is to stop early.
     stop: watch::Receiver<bool>,
@@ -249,7 +249,7 @@ impl Runner<'_> {
 
     /// Waits for what is still to be told of, and keeps it.
     async fn traced(&mut self) -> Result<(), RunError> {
-        let Some(receiver) = self.receiver.take() else {
+        let Some(receiver) = self.receiver else {
             return Ok(());
         };
         self.doing.say("waiting for the last traces");

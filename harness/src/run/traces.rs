@@ -11,7 +11,7 @@ use std::time::Duration;
 /// How long a span may wait before it is sent: what services do if nobody says otherwise.
 pub(super) const EXPORT_US: i64 = 500_000;
 /// When nothing has come for so long, nothing more will.
-pub(super) const QUIET: Duration = Duration::from_millis(800);
+pub(super) const QUIET: Duration = Duration::from_millis(1_200);
 /// What services say of their spans.
 const SPANS: &str = "crashcart_telemetry_spans_total";
 

@@ -40,9 +40,9 @@ pub enum ReceiverError {
     /// What came could not be written down.
     #[error("traces were not written down: {0}")]
     Recording(#[from] RecordingError),
-    /// The thread died.
-    #[error("traces were not received to the end")]
-    Died,
+    /// The file was given away before.
+    #[error("traces were written down before")]
+    Done,
 }
 
 /// A collector that writes down what it gets.
@@ -50,13 +50,20 @@ pub struct Receiver {
     address: SocketAddr,
     taking: Arc<Taking>,
     stop: watch::Sender<bool>,
-    thread: JoinHandle<()>,
+    thread: Option<JoinHandle<()>>,
 }
 
 /// What came so far.
 struct Taking {
     spans: AtomicU64,
-    file: Mutex<Option<Result<Recorded, RecordingError>>>,
+    file: Mutex<Keeping>,
+}
+
+/// What becomes of spans.
+enum Keeping {
+    Open(Recorded),
+    Failed(RecordingError),
+    Done,
 }
 
 impl Receiver {
@@ -70,7 +77,7 @@ impl Receiver {
         let address = listener.local_addr()?;
         let taking = Arc::new(Taking {
             spans: AtomicU64::new(0),
-            file: Mutex::new(Some(Ok(file))),
+            file: Mutex::new(Keeping::Open(file)),
         });
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -95,7 +102,7 @@ impl Receiver {
             address,
             taking,
             stop,
-            thread,
+            thread: Some(thread),
         })
     }
 
@@ -122,33 +129,48 @@ impl Receiver {
         }
     }
 
-    /// Stops listening. The file is whole now.
+    /// The file, which is whole now. What comes later is taken and not kept, so that nobody complains of a collector
+    /// that is gone before him.
     ///
     /// # Errors
     /// When something could not be written down.
-    pub fn finish(self) -> Result<Recorded, ReceiverError> {
+    pub fn finish(&self) -> Result<Recorded, ReceiverError> {
+        let file = std::mem::replace(&mut *self.taking.file(), Keeping::Done);
+        match file {
+            Keeping::Open(file) => Ok(file),
+            Keeping::Failed(error) => Err(error.into()),
+            Keeping::Done => Err(ReceiverError::Done),
+        }
+    }
+}
+
+impl Drop for Receiver {
+    fn drop(&mut self) {
         self.stop.send_replace(true);
-        self.thread.join().map_err(|_| ReceiverError::Died)?;
-        let file = self.taking.file().take();
-        Ok(file.ok_or(ReceiverError::Died)??)
+        if let Some(thread) = self.thread.take() {
+            // A thread that panicked has said so on standard error.
+            let _ = thread.join();
+        }
     }
 }
 
 impl Taking {
-    fn file(&self) -> std::sync::MutexGuard<'_, Option<Result<Recorded, RecordingError>>> {
+    fn file(&self) -> std::sync::MutexGuard<'_, Keeping> {
         self.file.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Writes the spans down; false when that failed, now or before.
     fn take(&self, request: &ExportTraceServiceRequest) -> bool {
         let mut file = self.file();
-        let Some(Ok(open)) = file.as_mut() else {
-            return false;
+        let open = match &mut *file {
+            Keeping::Open(open) => open,
+            Keeping::Failed(_) => return false,
+            Keeping::Done => return true,
         };
         let mut n = 0;
         for span in spans(request) {
             if let Err(error) = open.row(&span) {
-                *file = Some(Err(error));
+                *file = Keeping::Failed(error);
                 return false;
             }
             n += 1;

@@ -11,6 +11,9 @@ use std::sync::Arc;
 use tokio::sync::Semaphore;
 use uuid::Uuid;
 
+/// Requests below this path are traced; whoever asks how a service is or what it counts is no part of any story.
+const TRACED: &str = "/api/";
+
 /// How many requests may be in work.
 pub(super) struct Limits {
     requests: Semaphore,
@@ -71,7 +74,7 @@ pub(super) async fn around(
     let ended_us = ctx.now_us();
     let took_us = ended_us - began_us;
     let status = response.status();
-    if trace.is_sampled() && ctx.tracer().is_on() {
+    if trace.is_sampled() && ctx.tracer().is_on() && route.starts_with(TRACED) {
         ctx.tracer().record([Span {
             ids: trace.ids(parent),
             start_us: began_us,
