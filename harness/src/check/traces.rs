@@ -95,7 +95,11 @@ fn request(missing: &mut Missing<'_, '_>, order: &OrderRow) {
     let mut spans = missing.view.spans_in(order.trace);
     let is_there = spans.any(|span| is_request(span) && span.service == Some(Service::Orders));
     let what = (order.order, "the request", MessageNo::NONE);
-    missing.look(is_there, &[(Service::Orders, order.created_us)], what);
+    // A request is told of when it is answered, and that is after the commit, however long it has waited for it.
+    let mut said = missing.view.said_of(order.order);
+    let first = said.find(|said| said.kind == EventType::OrderCreated);
+    let at_us = first.map_or(order.created_us, |said| said.time_us);
+    missing.look(is_there, &[(Service::Orders, at_us)], what);
 }
 
 /// Whose step the parent of a step may be, and when that was committed: long before, if the message waited.
@@ -111,7 +115,7 @@ fn parents(view: &View<'_>, order: &OrderRow, span: &SpanRow) -> Vec<(Service, i
         return vec![(span.service.unwrap_or(Service::Payments), span.start_us)];
     };
     if !said.cause.is_some() {
-        return vec![(said.service, order.created_us)];
+        return vec![(said.service, said.time_us)];
     }
     let heard = causes_in_a_trace(view, said);
     let applied = heard.flat_map(|message| view.applied_of(message));

@@ -12,7 +12,7 @@ fn a_run_on_real_engines_is_judged_like_any_other_and_leaves_nothing_there() {
     };
     let runs = tempfile::tempdir().unwrap();
     let urls = ["--postgres", &engines.postgres, "--amqp", &engines.amqp];
-    let args = "-q --engine distributed -r 100 -d 5s --faults none --routing topic --batch-max 64";
+    let args = "-q --engine distributed -r 50 -d 5s --faults none --routing topic --batch-max 64";
     let args: Vec<&str> = args.split(' ').chain(urls).collect();
     let said = run(runs.path(), &args);
     said.expect(0, &["distributed, 1 replica, topic, PostgreSQL ", "VALID"]);
@@ -37,7 +37,7 @@ fn two_replicas_that_are_killed_and_made_to_fail_keep_every_promise() {
     };
     let runs = tempfile::tempdir().unwrap();
     let urls = ["--postgres", &engines.postgres, "--amqp", &engines.amqp];
-    let args = "--engine distributed --replicas 2 -r 100 -d 10s --stories happy,retry,reread \
+    let args = "--engine distributed --replicas 2 -r 50 -d 10s --stories happy,retry,reread \
                 --faults kill,crash,duplicates,store-errors";
     let args: Vec<&str> = args.split_whitespace().chain(urls).collect();
     let said = run(runs.path(), &args);
