@@ -65,9 +65,8 @@ pub(super) fn whole(view: &View<'_>) -> Tally {
             missing.look(is_there, &[(said.service, said.time_us)], what);
         }
         for span in view.spans_in(order.trace).filter(|span| span.parent != 0) {
-            let mut spans = view.spans_in(order.trace);
-            let is_there = spans.any(|other| other.span == span.parent);
             let what = (order.order, "the parent of a step", span.message);
+            let is_there = here(view, span).is_some();
             missing.look(is_there, &parents(view, order, span), what);
         }
     }
@@ -151,12 +150,9 @@ struct Death {
 
 impl Death {
     fn of(fault: &FaultRecord) -> Option<Self> {
-        let from_us = fault.fired_us?;
-        let to_us = match fault.kind {
-            FaultKind::Crash | FaultKind::KillReplica => from_us,
-            FaultKind::Kill => fault.healed_us.unwrap_or(from_us),
-            _ => return None,
-        };
+        let from_us = fault.fired_us.filter(|_| fault.kind.kills())?;
+        let whole = fault.healed_us.filter(|_| fault.kind == FaultKind::Kill);
+        let to_us = whole.unwrap_or(from_us);
         let service = fault.service.as_deref().and_then(Service::parse);
         Some(Self {
             service,

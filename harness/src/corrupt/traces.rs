@@ -2,7 +2,6 @@
 
 use super::{Corruption, drop_one};
 use crate::evidence::{Evidence, Outcome, SpanRow, Traced};
-use crate::faults::FaultKind;
 
 /// In the order of the checks.
 pub(super) const ALL: &[Corruption] = &[
@@ -59,13 +58,7 @@ const FAR_US: i64 = 2_500_000;
 /// Steps that were applied, of orders in whose time nobody died, where nobody lost anything: whatever is wrong with
 /// those has no excuse.
 fn undoubted(evidence: &Evidence) -> Vec<bool> {
-    let kills = |kind| {
-        matches!(
-            kind,
-            FaultKind::Crash | FaultKind::Kill | FaultKind::KillReplica
-        )
-    };
-    let deaths = evidence.faults.iter().filter(|fault| kills(fault.kind));
+    let deaths = evidence.faults.iter().filter(|fault| fault.kind.kills());
     let deaths = deaths.flat_map(|fault| [fault.fired_us, fault.healed_us]);
     let deaths = deaths.flatten();
     let deaths: Vec<i64> = deaths.collect();

@@ -163,6 +163,11 @@ impl FaultKind {
         Self::ALL.into_iter().find(|kind| kind.as_str() == name)
     }
 
+    /// Whether a process dies of it, or one service in it.
+    pub const fn kills(self) -> bool {
+        matches!(self, Self::Crash | Self::Kill | Self::KillReplica)
+    }
+
     /// Whether it happens for a while. The others are in the workload, from its beginning to its end.
     pub fn has_window(self) -> bool {
         !matches!(self.act(), Act::Workload)

@@ -71,7 +71,7 @@ impl FaultRecord {
     /// From its end to the time when everything went on again: from the death of what was crashed or killed.
     pub fn recovery_ms(&self) -> Option<i64> {
         let from_us = match self.kind {
-            FaultKind::Crash | FaultKind::Kill | FaultKind::KillReplica => self.fired_us?,
+            kind if kind.kills() => self.fired_us?,
             _ => self.healed_us?,
         };
         Some(self.recovered_us?.saturating_sub(from_us) / 1_000)

@@ -253,9 +253,9 @@ impl Runner<'_> {
             return Ok(());
         };
         self.doing.say("waiting for the last traces");
-        receiver.quiet(traces::QUIET).await;
+        tap::quiet(|| receiver.received(), traces::QUIET).await;
         self.plan.traced = self.config.traces >= 1.0;
-        self.plan.export_us = traces::EXPORT_US;
+        self.plan.export_us = traces::export_us(&traces::to(self.config, receiver));
         self.plan.spans_lost = traces::lost(&self.target).await;
         match receiver.finish() {
             Ok(file) => self.recorder.keep(file)?,

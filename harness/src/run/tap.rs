@@ -25,6 +25,19 @@ const HEARS_WITHIN: Duration = Duration::from_secs(5);
 /// Between two looks at whether something came.
 const LOOK: Duration = Duration::from_millis(100);
 
+/// Waits until `count` has not grown for so long, or it grows for ever.
+pub(super) async fn quiet(count: impl Fn() -> u64, for_so_long: Duration) {
+    let began = Instant::now();
+    let (mut last, mut since) = (count(), Instant::now());
+    while since.elapsed() < for_so_long && began.elapsed() < COMES_WITHIN {
+        tokio::time::sleep(LOOK).await;
+        let now = count();
+        if now != last {
+            (last, since) = (now, Instant::now());
+        }
+    }
+}
+
 /// Somebody who listens on the exchange.
 pub(super) struct Listening {
     heard: Arc<AtomicU64>,
@@ -58,15 +71,7 @@ impl Listening {
 
     /// Waits until nothing comes any more.
     pub(super) async fn quiet(&self) {
-        let began = Instant::now();
-        let (mut last, mut since) = (self.heard(), Instant::now());
-        while since.elapsed() < QUIET && began.elapsed() < COMES_WITHIN {
-            tokio::time::sleep(LOOK).await;
-            let now = self.heard();
-            if now != last {
-                (last, since) = (now, Instant::now());
-            }
-        }
+        quiet(|| self.heard(), QUIET).await;
     }
 
     /// Stops listening, when at least so many messages have come, or no more of them come.

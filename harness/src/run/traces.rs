@@ -8,8 +8,6 @@ use crate::telemetry::Receiver;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-/// How long a span may wait before it is sent: what services do if nobody says otherwise.
-pub(super) const EXPORT_US: i64 = 500_000;
 /// When nothing has come for so long, nothing more will.
 pub(super) const QUIET: Duration = Duration::from_millis(1_200);
 /// What services say of their spans.
@@ -37,10 +35,15 @@ pub(super) fn to(config: &RunConfig, receiver: &Receiver) -> Traces {
     }
 }
 
+/// How long a span may wait before it is sent.
+pub(super) fn export_us(traces: &Traces) -> i64 {
+    i64::try_from(traces.settings().delay.as_micros()).unwrap_or(i64::MAX)
+}
+
 /// How many spans each service had no room for, or could not get rid of.
 pub(super) async fn lost(target: &Target) -> BTreeMap<String, u64> {
     let mut lost = BTreeMap::new();
-    for service in ["orders", "products", "payments", "provider"] {
+    for service in shop::SERVICES {
         let metrics = Metrics::read_all(target.clients(service)).await;
         let n = metrics.map_or(0, |metrics| {
             let of = |result| metrics.sum_where(SPANS, "result", result);

@@ -19,17 +19,12 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
 use tokio::sync::watch;
 
 /// The largest request that is taken: far above what two thousand spans take.
 const BODY_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// The service and method of gRPC.
 const GRPC: &str = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
-/// Between two looks at whether something came.
-const LOOK: Duration = Duration::from_millis(50);
-/// How long spans that may still come are waited for.
-const COMES_WITHIN: Duration = Duration::from_secs(20);
 
 /// Why nothing can be received.
 #[derive(Debug, thiserror::Error)]
@@ -114,19 +109,6 @@ impl Receiver {
     /// How many spans have come.
     pub fn received(&self) -> u64 {
         self.taking.spans.load(Ordering::Relaxed)
-    }
-
-    /// Waits until nothing has come for `quiet`, or something comes for ever.
-    pub async fn quiet(&self, quiet: Duration) {
-        let began = Instant::now();
-        let (mut last, mut since) = (self.received(), Instant::now());
-        while since.elapsed() < quiet && began.elapsed() < COMES_WITHIN {
-            tokio::time::sleep(LOOK).await;
-            let now = self.received();
-            if now != last {
-                (last, since) = (now, Instant::now());
-            }
-        }
     }
 
     /// The file, which is whole now. What comes later is taken and not kept, so that nobody complains of a collector

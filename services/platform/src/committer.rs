@@ -6,9 +6,7 @@ use crate::gather::Gather;
 use crate::said::conclude;
 use crate::store::{StoreError, Tx};
 use crate::telemetry::{self, part};
-use crate::{
-    BoxFuture, Context, Error, Origin, Result, Said, Trace, http::Problem, metrics, planted,
-};
+use crate::{BoxFuture, Context, Error, Origin, Result, Said, http::Problem, metrics, planted};
 use contract::Bug;
 use futures_util::future::try_join_all;
 use std::sync::{Mutex, PoisonError};
@@ -150,12 +148,8 @@ async fn attempt(
     ctx: &Context,
     group: &mut Vec<Box<dyn Queued>>,
 ) -> Result<(), (Option<usize>, Error)> {
-    let traces: Vec<Trace> = if ctx.tracer().is_on() {
-        group.iter().map(|job| job.origin().trace).collect()
-    } else {
-        Vec::new()
-    };
-    let span = telemetry::committing(traces.iter());
+    let requests = group.iter().map(|job| job.origin().trace);
+    let span = telemetry::committing(group.len(), requests);
     let attempting = attempt_in(ctx, group, &span).instrument(span.clone());
     attempting.await.map_err(|(guilty, error)| {
         // It is an error of the group only if it is nobody's own.

@@ -187,7 +187,7 @@ async fn apply_alone(ctx: &Context, service: &dyn Service, one: &(Delivery, Hear
 /// Applies `batch` in one transaction.
 async fn apply(ctx: &Context, service: &dyn Service, batch: &[(Delivery, Heard)]) -> Result<()> {
     let traces = batch.iter().map(|(_, heard)| &heard.trace);
-    let span = telemetry::applying(ctx.service(), traces);
+    let span = telemetry::applying(ctx.service(), batch.len(), traces);
     let applying = apply_in(ctx, service, batch, &span);
     telemetry::ended(&span, applying.instrument(span.clone()).await)
 }

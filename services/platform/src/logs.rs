@@ -1,12 +1,13 @@
 //! Log lines: JSON for machines, one line of text for people. Each service has a dispatcher of its own.
 
 use crate::Clock;
-use crate::telemetry::Tracer;
+use crate::telemetry::{TARGET, Tracer};
 use serde_json::{Map, Value, json};
 use std::fmt::{self, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 use tracing::field::{Field, Visit};
 use tracing::{Dispatch, Event, Subscriber};
+use tracing_subscriber::filter::{FilterExt, filter_fn};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 use tracing_subscriber::{EnvFilter, Registry};
 
@@ -57,7 +58,8 @@ pub fn dispatch(
         settings: settings.clone(),
         clock,
     };
-    let lines = lines.with_filter(filter);
+    // Batches are for traces alone: where nobody records them, they are not even made.
+    let lines = lines.with_filter(filter.and(filter_fn(|of| of.target() != TARGET)));
     let spans = tracer.layer();
     Ok(Dispatch::new(Registry::default().with(lines).with(spans)))
 }

@@ -164,12 +164,8 @@ async fn relay_once(ctx: &Context, window: &[Message]) -> Result<()> {
             conclude(ctx, ctx.begin().await?, Vec::new()).await?;
         }
         let left = usize::from(planted!(ctx, Bug::LeaveOneBehind) && messages.len() > 1);
-        let traces: Vec<Trace> = if ctx.tracer().is_on() {
-            messages.iter().filter_map(Trace::of).collect()
-        } else {
-            Vec::new()
-        };
-        let span = telemetry::publishing(traces.iter());
+        let said_by = messages.iter().filter_map(Trace::of);
+        let span = telemetry::publishing(messages.len(), said_by);
         let publishing = ctx.broker().publish_in_parts(&messages[left..]);
         let published = publishing.instrument(span.clone()).await;
         let late = telemetry::ended(&span, published.map_err(Error::from))?;

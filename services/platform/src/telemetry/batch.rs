@@ -5,6 +5,7 @@
 
 use crate::{Error, Result, Trace};
 use opentelemetry::trace::TraceContextExt;
+use std::borrow::Borrow;
 use tracing::Span;
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 
@@ -14,52 +15,55 @@ const LINKS_MAX: usize = 128;
 /// The target of all of them.
 pub(crate) const TARGET: &str = "crashcart::batch";
 
-/// Messages applied in one transaction, each of which is linked.
-pub(crate) fn applying<'t>(
+/// So many messages applied in one transaction.
+pub(crate) fn applying<T: Borrow<Trace>>(
     service: &'static str,
-    messages: impl ExactSizeIterator<Item = &'t Trace>,
+    n: usize,
+    messages: impl Iterator<Item = T>,
 ) -> Span {
-    let n = i64::try_from(messages.len()).unwrap_or(i64::MAX);
     let span = tracing::info_span!(target: TARGET, parent: None, "process batch",
         otel.kind = "consumer", messaging.operation.type = "process", messaging.operation.name = "process",
-        messaging.consumer.group.name = service, messaging.batch.message_count = n,
+        messaging.consumer.group.name = service, messaging.batch.message_count = count(n),
         otel.status_code = tracing::field::Empty, error.type = tracing::field::Empty);
-    link(&span, messages);
-    span
+    linked(span, messages)
 }
 
-/// Messages published in one go, each of which is linked.
-pub(crate) fn publishing<'t>(messages: impl ExactSizeIterator<Item = &'t Trace>) -> Span {
-    let n = i64::try_from(messages.len()).unwrap_or(i64::MAX);
+/// So many messages published in one go.
+pub(crate) fn publishing<T: Borrow<Trace>>(n: usize, messages: impl Iterator<Item = T>) -> Span {
     let span = tracing::info_span!(target: TARGET, parent: None, "publish batch",
         otel.kind = "client", messaging.operation.type = "send", messaging.operation.name = "publish",
-        messaging.batch.message_count = n,
+        messaging.batch.message_count = count(n),
         otel.status_code = tracing::field::Empty, error.type = tracing::field::Empty);
-    link(&span, messages);
-    span
+    linked(span, messages)
 }
 
-/// Requests whose steps are committed together, each of which is linked.
-pub(crate) fn committing<'t>(requests: impl ExactSizeIterator<Item = &'t Trace>) -> Span {
-    let n = i64::try_from(requests.len()).unwrap_or(i64::MAX);
+/// So many requests whose steps are committed together.
+pub(crate) fn committing<T: Borrow<Trace>>(n: usize, requests: impl Iterator<Item = T>) -> Span {
     let span = tracing::info_span!(target: TARGET, parent: None, "commit group",
-        otel.kind = "internal", crashcart.group.size = n,
+        otel.kind = "internal", crashcart.group.size = count(n),
         otel.status_code = tracing::field::Empty, error.type = tracing::field::Empty);
-    link(&span, requests);
+    linked(span, requests)
+}
+
+/// Unsigned numbers would become texts in a span.
+fn count(n: usize) -> i64 {
+    i64::try_from(n).unwrap_or(i64::MAX)
+}
+
+/// With links to the first of its steps. Nobody looks at them unless the batch is recorded.
+fn linked<T: Borrow<Trace>>(span: Span, steps: impl Iterator<Item = T>) -> Span {
+    if !span.is_disabled() {
+        for step in steps.take(LINKS_MAX) {
+            let step = step.borrow();
+            span.add_link(super::span::context(step.trace_id(), step.span_id()));
+        }
+    }
     span
 }
 
 /// A part of the batch that is under way.
 pub(crate) fn part(of: &Span, name: &'static str) -> Span {
     tracing::info_span!(target: TARGET, parent: of, "part", otel.name = name)
-}
-
-fn link<'t>(span: &Span, messages: impl Iterator<Item = &'t Trace>) {
-    if !span.is_disabled() {
-        for trace in messages.take(LINKS_MAX) {
-            span.add_link(super::span::context(trace.trace_id(), trace.span_id()));
-        }
-    }
 }
 
 /// Says of a batch how it ended.

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::Duration;
 use tokio::runtime::Handle;
+use tokio::sync::mpsc as unbounded;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tracing::Dispatch;
@@ -38,7 +39,7 @@ struct Thread {
     settings: Settings,
     dispatch: Dispatch,
     handle: Handle,
-    senders: mpsc::Sender<Sender>,
+    senders: unbounded::UnboundedSender<Sender>,
     stop: watch::Sender<bool>,
     /// Closed when the thread ends.
     ended: mpsc::Receiver<()>,
@@ -72,7 +73,8 @@ impl Pipeline {
             .enable_all()
             .build()?;
         let handle = runtime.handle().clone();
-        let (senders, added) = mpsc::channel();
+        // A handful: one for each service of the process.
+        let (senders, added) = unbounded::unbounded_channel();
         let (stop, stopped) = watch::channel(false);
         let (of_thread, told) = (settings.clone(), dispatch.clone());
         let (alive, ended) = mpsc::channel();
@@ -164,32 +166,26 @@ fn resource(settings: &Settings, service: &'static str, seed: u64) -> Resource {
         .build()
 }
 
-/// How often it is looked whether a service has come.
-const LOOK: Duration = Duration::from_millis(50);
-
 #[expect(
     clippy::disallowed_methods,
     reason = "these tasks belong to the telemetry thread, not to a service"
 )]
 async fn send_all(
     settings: Settings,
-    added: mpsc::Receiver<Sender>,
+    mut added: unbounded::UnboundedReceiver<Sender>,
     mut stopped: watch::Receiver<bool>,
 ) {
     let mut sending = JoinSet::new();
-    loop {
-        for sender in added.try_iter() {
-            sending.spawn(send(sender, settings.clone(), stopped.clone()));
-        }
-        tokio::select! {
-            biased;
-            // A sender that is gone wants to stop, too.
-            _ = stopped.wait_for(|stopped| *stopped) => break,
-            () = tokio::time::sleep(LOOK) => {}
-        }
-    }
-    for sender in added.try_iter() {
-        sending.spawn(send(sender, settings.clone(), stopped.clone()));
+    let stop = stopped.clone();
+    let mut ends = std::pin::pin!(stopped.wait_for(|stopped| *stopped));
+    // Those that have come by the time of the end are sent, too.
+    while let Some(sender) = tokio::select! {
+        biased;
+        Some(sender) = added.recv() => Some(sender),
+        // A sender that is gone wants to stop, too.
+        _ = &mut ends => None,
+    } {
+        sending.spawn(send(sender, settings.clone(), stop.clone()));
     }
     while sending.join_next().await.is_some() {}
 }
