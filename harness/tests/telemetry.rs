@@ -3,10 +3,11 @@
 use contract::MessageId;
 use harness::evidence::Source;
 use harness::recording::Recorder;
-use harness::telemetry::{Receiver, SpanLine};
+use harness::telemetry::{Keeper, Receiver, SpanLine};
 use platform::telemetry::{Outcome, Pipeline, Protocol, Settings, Span, Tracer, What};
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tracing::Dispatch;
 use uuid::Uuid;
@@ -50,7 +51,8 @@ fn steps(order: u128) -> [Span; 2] {
 fn written(protocol: Protocol, orders: u128) -> String {
     let root = tempfile::tempdir().unwrap();
     let mut recorder = Recorder::create(root.path(), "run").unwrap();
-    let receiver = Receiver::start(recorder.file(Source::Spans).unwrap()).unwrap();
+    let keeper = Arc::new(Keeper::new(recorder.file(Source::Spans).unwrap()));
+    let receiver = Receiver::start(Receiver::anywhere(), vec![Arc::clone(&keeper) as _]).unwrap();
     let mut endpoint = receiver.endpoint();
     if protocol == Protocol::Http {
         endpoint += "/v1/traces";
@@ -61,7 +63,7 @@ fn written(protocol: Protocol, orders: u128) -> String {
     (1..=orders).for_each(|order| tracer.record(steps(order)));
     pipeline.finish(Duration::from_secs(20));
     assert_eq!(count(&tracer, "sent"), 2 * u64::try_from(orders).unwrap());
-    recorder.keep(receiver.finish().unwrap()).unwrap();
+    recorder.keep(keeper.finish().unwrap()).unwrap();
     std::fs::read_to_string(recorder.dir().join(Source::Spans.file())).unwrap()
 }
 

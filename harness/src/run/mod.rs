@@ -25,7 +25,6 @@ use crate::progress::{self, Doing};
 use crate::recording::{Recorder, RecordingError};
 use crate::report::{Exit, Latency, LoadFigures, Report};
 use crate::target::{ShopError, Target, Traces};
-use crate::telemetry::Receiver;
 use crate::workload::{self, Workload, WorkloadConfig, WorkloadError};
 use contract::ProductId;
 use record::{Besides, write_down};
@@ -110,10 +109,10 @@ pub fn run(config: &RunConfig) -> Result<Report, RunError> {
     let plan = setup::plan(config, &planned, &workload, (name, began_us));
     let dir = recorder.dir().to_owned();
     let interrupted = || RunError::Interrupted(dir.display().to_string());
-    let receiver = traces::receive(config, &recorder)?;
-    let traces = receiver
+    let receiving = traces::receive(config, &recorder)?;
+    let traces = receiving
         .as_ref()
-        .map(|receiver| traces::to(config, receiver));
+        .map(|receiving| traces::to(config, receiving));
     let first = runtime()?;
     let stage = first.block_on(build(config, data, (&plan.run, &planned), traces));
     let stage = stage?.ok_or_else(interrupted)?;
@@ -124,7 +123,7 @@ pub fn run(config: &RunConfig) -> Result<Report, RunError> {
         target: stage.target(),
         stage: &stage,
         recorder,
-        receiver: receiver.as_ref(),
+        receiving: receiving.as_ref(),
         doing: Doing::default(),
         stop: ends,
     };
@@ -186,7 +185,7 @@ struct Runner<'a> {
     target: Target,
     stage: &'a Stage,
     recorder: Recorder,
-    receiver: Option<&'a Receiver>,
+    receiving: Option<&'a traces::Receiving>,
     doing: Doing,
     /// Becomes true when the load is to stop early.
     stop: watch::Receiver<bool>,
@@ -249,15 +248,15 @@ impl Runner<'_> {
 
     /// Waits for what is still to be told of, and keeps it.
     async fn traced(&mut self) -> Result<(), RunError> {
-        let Some(receiver) = self.receiver else {
+        let Some(receiving) = self.receiving else {
             return Ok(());
         };
         self.doing.say("waiting for the last traces");
-        tap::quiet(|| receiver.received(), traces::QUIET).await;
+        tap::quiet(|| receiving.keeper.received(), traces::QUIET).await;
         self.plan.traced = self.config.traces >= 1.0;
-        self.plan.export_us = traces::export_us(&traces::to(self.config, receiver));
+        self.plan.export_us = traces::export_us(&traces::to(self.config, receiving));
         self.plan.spans_lost = traces::lost(&self.target).await;
-        match receiver.finish() {
+        match receiving.keeper.finish() {
             Ok(file) => self.recorder.keep(file)?,
             Err(why) => self.recorder.miss(Source::Spans, why.to_string()),
         }

@@ -4,8 +4,9 @@ use super::{RunConfig, RunError};
 use crate::evidence::Source;
 use crate::recording::Recorder;
 use crate::target::{Metrics, Place, Target, Traces};
-use crate::telemetry::Receiver;
+use crate::telemetry::{Keeper, Receiver};
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// When nothing has come for so long, nothing more will.
@@ -13,24 +14,31 @@ pub(super) const QUIET: Duration = Duration::from_millis(1_200);
 /// What services say of their spans.
 const SPANS: &str = "crashcart_telemetry_spans_total";
 
+/// Takes what the shop of a run traces.
+pub(super) struct Receiving {
+    receiver: Receiver,
+    pub(super) keeper: Arc<Keeper>,
+}
+
 /// Takes what the shop of a run traces; none when that is nothing, or goes to somebody else.
 pub(super) fn receive(
     config: &RunConfig,
     recorder: &Recorder,
-) -> Result<Option<Receiver>, RunError> {
+) -> Result<Option<Receiving>, RunError> {
     if config.traces <= 0.0 || matches!(config.place, Place::Running(_)) {
         return Ok(None);
     }
-    let receiver = Receiver::start(recorder.file(Source::Spans)?);
-    receiver
-        .map(Some)
-        .map_err(|error| RunError::SetUp(error.to_string()))
+    let keeper = Arc::new(Keeper::new(recorder.file(Source::Spans)?));
+    let sinks = vec![Arc::clone(&keeper) as _];
+    let receiver = Receiver::start(Receiver::anywhere(), sinks);
+    let receiver = receiver.map_err(|error| RunError::SetUp(error.to_string()))?;
+    Ok(Some(Receiving { receiver, keeper }))
 }
 
 /// What the shop is told.
-pub(super) fn to(config: &RunConfig, receiver: &Receiver) -> Traces {
+pub(super) fn to(config: &RunConfig, receiving: &Receiving) -> Traces {
     Traces {
-        endpoint: receiver.endpoint(),
+        endpoint: receiving.receiver.endpoint(),
         share: config.traces,
     }
 }

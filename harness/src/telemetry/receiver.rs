@@ -1,7 +1,5 @@
 //! Takes OTLP over HTTP and gRPC on one port, on a thread of its own, so that what it costs is not the shop's.
 
-use super::spans;
-use crate::recording::{Recorded, RecordingError};
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, State};
@@ -16,8 +14,7 @@ use opentelemetry_proto::tonic::collector::trace::v1::{
 };
 use prost::Message;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::thread::JoinHandle;
 use tokio::sync::watch;
 
@@ -28,57 +25,38 @@ const GRPC: &str = "/opentelemetry.proto.collector.trace.v1.TraceService/Export"
 
 /// Why nothing can be received.
 #[derive(Debug, thiserror::Error)]
-pub enum ReceiverError {
-    /// No port, no thread, or no runtime.
-    #[error("traces cannot be received: {0}")]
-    System(#[from] std::io::Error),
-    /// What came could not be written down.
-    #[error("traces were not written down: {0}")]
-    Recording(#[from] RecordingError),
-    /// The file was given away before.
-    #[error("traces were written down before")]
-    Done,
+#[error("traces cannot be received: {0}")]
+pub struct ReceiverError(#[from] std::io::Error);
+
+/// Whoever wants what comes. It is asked on the receiver's only thread, so it must not wait for anything.
+pub trait Sink: Send + Sync {
+    /// Takes a request; false when it cannot, and the sender is told so.
+    fn take(&self, request: &ExportTraceServiceRequest) -> bool;
 }
 
-/// A collector that writes down what it gets.
+/// A collector that gives what it gets to its sinks.
 pub struct Receiver {
     address: SocketAddr,
-    taking: Arc<Taking>,
     stop: watch::Sender<bool>,
     thread: Option<JoinHandle<()>>,
 }
 
-/// What came so far.
-struct Taking {
-    spans: AtomicU64,
-    file: Mutex<Keeping>,
-}
-
-/// What becomes of spans.
-enum Keeping {
-    Open(Recorded),
-    Failed(RecordingError),
-    Done,
-}
+type Sinks = Arc<[Arc<dyn Sink>]>;
 
 impl Receiver {
-    /// Takes what comes to a free port of this machine, and writes it into `file`.
+    /// Takes what comes to `address` (port 0: a free one), and gives it to each of `sinks`.
     ///
     /// # Errors
     /// When there is no port or no thread.
-    pub fn start(file: Recorded) -> Result<Self, ReceiverError> {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+    pub fn start(address: SocketAddr, sinks: Vec<Arc<dyn Sink>>) -> Result<Self, ReceiverError> {
+        let listener = TcpListener::bind(address)?;
         listener.set_nonblocking(true)?;
         let address = listener.local_addr()?;
-        let taking = Arc::new(Taking {
-            spans: AtomicU64::new(0),
-            file: Mutex::new(Keeping::Open(file)),
-        });
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
         let (stop, mut stopped) = watch::channel(false);
-        let router = router(Arc::clone(&taking));
+        let router = router(sinks.into());
         let thread = std::thread::Builder::new()
             .name("collector".to_owned())
             .spawn(move || {
@@ -95,34 +73,19 @@ impl Receiver {
             })?;
         Ok(Self {
             address,
-            taking,
             stop,
             thread: Some(thread),
         })
     }
 
+    /// A free port of this machine, for [`Receiver::start`].
+    pub const fn anywhere() -> SocketAddr {
+        SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 0)
+    }
+
     /// Where it listens, for both protocols; those over HTTP add `/v1/traces`.
     pub fn endpoint(&self) -> String {
         format!("http://{}", self.address)
-    }
-
-    /// How many spans have come.
-    pub fn received(&self) -> u64 {
-        self.taking.spans.load(Ordering::Relaxed)
-    }
-
-    /// The file, which is whole now. What comes later is taken and not kept, so that nobody complains of a collector
-    /// that is gone before him.
-    ///
-    /// # Errors
-    /// When something could not be written down.
-    pub fn finish(&self) -> Result<Recorded, ReceiverError> {
-        let file = std::mem::replace(&mut *self.taking.file(), Keeping::Done);
-        match file {
-            Keeping::Open(file) => Ok(file),
-            Keeping::Failed(error) => Err(error.into()),
-            Keeping::Done => Err(ReceiverError::Done),
-        }
     }
 }
 
@@ -136,43 +99,26 @@ impl Drop for Receiver {
     }
 }
 
-impl Taking {
-    fn file(&self) -> std::sync::MutexGuard<'_, Keeping> {
-        self.file.lock().unwrap_or_else(PoisonError::into_inner)
+/// Gives a request to everybody; false when somebody cannot take it.
+fn hand_out(sinks: &Sinks, request: &ExportTraceServiceRequest) -> bool {
+    let mut is_taken = true;
+    for sink in sinks.iter() {
+        is_taken &= sink.take(request);
     }
-
-    /// Writes the spans down; false when that failed, now or before.
-    fn take(&self, request: &ExportTraceServiceRequest) -> bool {
-        let mut file = self.file();
-        let open = match &mut *file {
-            Keeping::Open(open) => open,
-            Keeping::Failed(_) => return false,
-            Keeping::Done => return true,
-        };
-        let mut n = 0;
-        for span in spans(request) {
-            if let Err(error) = open.row(&span) {
-                *file = Keeping::Failed(error);
-                return false;
-            }
-            n += 1;
-        }
-        self.spans.fetch_add(n, Ordering::Relaxed);
-        true
-    }
+    is_taken
 }
 
-fn router(taking: Arc<Taking>) -> Router {
-    let grpc = TraceServiceServer::new(Grpc(Arc::clone(&taking)))
-        .max_decoding_message_size(BODY_BYTES_MAX);
+fn router(sinks: Sinks) -> Router {
+    let grpc =
+        TraceServiceServer::new(Grpc(Arc::clone(&sinks))).max_decoding_message_size(BODY_BYTES_MAX);
     Router::new()
         .route("/v1/traces", post(http))
-        .with_state(taking)
+        .with_state(sinks)
         .route_service(GRPC, grpc)
         .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
 }
 
-async fn http(State(taking): State<Arc<Taking>>, headers: HeaderMap, body: Bytes) -> Response {
+async fn http(State(sinks): State<Sinks>, headers: HeaderMap, body: Bytes) -> Response {
     let is = |name, value: &str| {
         let found = headers.get(name).and_then(|found| found.to_str().ok());
         found.is_some_and(|found| found.starts_with(value))
@@ -190,14 +136,14 @@ async fn http(State(taking): State<Arc<Taking>>, headers: HeaderMap, body: Bytes
         Ok(request) => request,
         Err(error) => return (StatusCode::BAD_REQUEST, error.to_string()).into_response(),
     };
-    if !taking.take(&request) {
+    if !hand_out(&sinks, &request) {
         return StatusCode::SERVICE_UNAVAILABLE.into_response();
     }
     let answer = ExportTraceServiceResponse::default().encode_to_vec();
     ([(header::CONTENT_TYPE, "application/x-protobuf")], answer).into_response()
 }
 
-struct Grpc(Arc<Taking>);
+struct Grpc(Sinks);
 
 #[tonic::async_trait]
 impl TraceService for Grpc {
@@ -205,10 +151,10 @@ impl TraceService for Grpc {
         &self,
         request: tonic::Request<ExportTraceServiceRequest>,
     ) -> Result<tonic::Response<ExportTraceServiceResponse>, tonic::Status> {
-        if self.0.take(request.get_ref()) {
+        if hand_out(&self.0, request.get_ref()) {
             Ok(tonic::Response::new(ExportTraceServiceResponse::default()))
         } else {
-            Err(tonic::Status::unavailable("nothing can be written down"))
+            Err(tonic::Status::unavailable("nothing can be taken now"))
         }
     }
 }
