@@ -9,6 +9,8 @@
 
 #[path = "../tests/checks/clients.rs"]
 mod clients;
+#[path = "../tests/checks/metered.rs"]
+mod metered;
 #[path = "../tests/checks/open.rs"]
 mod open;
 #[path = "../tests/checks/recorded.rs"]

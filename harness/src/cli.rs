@@ -11,6 +11,7 @@ use harness::run::default_stories;
 use harness::selftest::SelfTestArgs;
 use harness::threshold::Threshold;
 use shop::service::ShopArgs;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -61,6 +62,8 @@ pub(crate) enum Command {
     Check(CheckArgs),
     /// Draw the trace of one order: who did what because of what, when, and how long it took
     Trace(TraceArgs),
+    /// Print what the shop tells of itself, as a page: spans, attributes, metrics, log fields
+    Telemetry,
     /// Prove the checks: each planted bug must be found, and nothing where there is none
     Selftest(SelfTestArgs),
     /// Run the shop on this machine until Ctrl-C or SIGTERM
@@ -174,6 +177,9 @@ pub(crate) struct RunArgs {
     /// The share of orders that is traced; the checks of traces are due if it is all of them [0 to 1]
     #[arg(long, value_name = "SHARE", default_value = "1", value_parser = share)]
     pub(crate) traces: f64,
+    /// Where Prometheus may ask for the figures of the run while it is on: 127.0.0.1:9464 [default: nowhere]
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) metrics: Option<SocketAddr>,
     /// Switch a bug on, to see it caught (only in a build with `--features planted`)
     #[arg(long, value_name = "BUG", value_parser = bug)]
     pub(crate) plant: Option<Bug>,

@@ -14,6 +14,11 @@ use std::time::{Duration, Instant};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
+/// Everything, one row a line.
+pub const NDJSON: &str = "application/x-ndjson";
+/// Metrics with examples.
+pub const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0";
+
 /// An answer: the status and the body.
 pub type Answer = (StatusCode, Bytes);
 
@@ -54,8 +59,8 @@ pub struct Call<'a> {
     pub body: Option<Bytes>,
     /// Idempotency-Key.
     pub key: Option<&'a str>,
-    /// Whether to ask for everything as NDJSON.
-    pub ndjson: bool,
+    /// Which format to ask for, where there are several.
+    pub accept: Option<&'static str>,
 }
 
 impl<'a> Call<'a> {
@@ -66,7 +71,7 @@ impl<'a> Call<'a> {
             path,
             body: None,
             key: None,
-            ndjson: false,
+            accept: None,
         }
     }
 
@@ -77,7 +82,7 @@ impl<'a> Call<'a> {
             path,
             body: Some(body),
             key: Some(key),
-            ndjson: false,
+            accept: None,
         }
     }
 }
@@ -250,8 +255,8 @@ impl Client {
         if let Some(key) = call.key {
             request = request.header("idempotency-key", key);
         }
-        if call.ndjson {
-            request = request.header(header::ACCEPT, "application/x-ndjson");
+        if let Some(accept) = call.accept {
+            request = request.header(header::ACCEPT, accept);
         }
         if call.body.is_some() {
             request = request.header(header::CONTENT_TYPE, "application/json");

@@ -4,7 +4,7 @@
 
 use clap::{Args, Subcommand};
 use contract::MessageId;
-use harness::client::{Call, Client};
+use harness::client::{Call, Client, NDJSON};
 use hyper::{Method, StatusCode};
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -255,7 +255,7 @@ fn clients(targets: &Targets) -> impl Iterator<Item = (SocketAddr, Client)> + '_
 
 async fn letters(client: &Client) -> anyhow::Result<Vec<(Letter, String)>> {
     let call = Call {
-        ndjson: true,
+        accept: Some(NDJSON),
         ..Call::get("/api/v1/dead-letters")
     };
     let (status, body) = client.send(call).await?;

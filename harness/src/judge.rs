@@ -40,6 +40,7 @@ pub(crate) fn run(args: RunArgs) -> ExitCode {
         runs: args.runs,
         thresholds: args.threshold,
         traces: args.traces,
+        metrics: args.metrics,
         planted: args.plant,
         log_filter: std::env::var("RUST_LOG").unwrap_or_else(|_| unasked.to_owned()),
         quiet: args.quiet,

@@ -16,6 +16,7 @@ mod place;
 mod serve;
 
 use harness::report::Exit;
+use harness::telemetry;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
 
@@ -29,6 +30,10 @@ fn main() -> ExitCode {
         cli::Command::Matrix(args) => matrix::matrix(&args),
         cli::Command::Check(args) => judge::check(&args),
         cli::Command::Trace(args) => judge::trace(&args),
+        cli::Command::Telemetry => {
+            say!("{}", telemetry::page(&telemetry::REGISTRY).trim_end());
+            ExitCode::SUCCESS
+        }
         cli::Command::Selftest(args) => ExitCode::from(harness::selftest::command(&args)),
         cli::Command::Serve(args) => serve::serve(&args),
         cli::Command::Shop(args) => shop::service::main(&args),

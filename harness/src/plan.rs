@@ -54,6 +54,10 @@ pub struct Plan {
     /// Whether every trace of the shop came to us; if not, the checks of traces are not due.
     #[serde(default)]
     pub traced: bool,
+    /// Whether the shop is ours alone, so that what it counts is what we see of it; if not, the checks of metrics are
+    /// not due.
+    #[serde(default)]
+    pub metered: bool,
     /// How long a span may wait before it is sent, microseconds: a service that dies loses what waits.
     #[serde(default)]
     pub export_us: i64,

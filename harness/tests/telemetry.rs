@@ -63,7 +63,7 @@ fn written(protocol: Protocol, orders: u128) -> String {
     (1..=orders).for_each(|order| tracer.record(steps(order)));
     pipeline.finish(Duration::from_secs(20));
     assert_eq!(count(&tracer, "sent"), 2 * u64::try_from(orders).unwrap());
-    recorder.keep(keeper.finish().unwrap()).unwrap();
+    recorder.keep(keeper.finish().unwrap().0).unwrap();
     std::fs::read_to_string(recorder.dir().join(Source::Spans.file())).unwrap()
 }
 
@@ -233,4 +233,15 @@ fn the_trace_of_an_order_is_drawn_as_a_tree() {
     assert!(error.to_string().contains("nothing of order"), "{error}");
     let error = harness::report::tree(&dir.path().join("none"), order).unwrap_err();
     assert!(error.to_string().contains("--traces 0"), "{error}");
+}
+
+#[test]
+fn the_page_about_telemetry_is_made_from_the_registry() {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../dashboards/telemetry.md");
+    let written = std::fs::read_to_string(&path).unwrap_or_default();
+    let page = harness::telemetry::page(&harness::telemetry::REGISTRY);
+    assert!(
+        written == page,
+        "dashboards/telemetry.md is not up to date: cargo run -- telemetry > dashboards/telemetry.md"
+    );
 }

@@ -6,11 +6,13 @@ use super::{
     generator, happened, ids, keys,
 };
 use super::{
-    money, once, origin, poison, price, progress, recovery, session, settled, steps, stock, traces,
+    metrics, money, once, origin, poison, price, progress, recovery, registry, session, settled,
+    steps, stock, traces,
 };
 use crate::evidence::Source::{
     Charges, DeadLetters, Faults, History, InboxOrders, InboxPayments, InboxProducts, LogOrders,
-    LogPayments, LogProducts, Orders, Payments, Products, Queues, Reservations, Spans, Tap,
+    LogPayments, LogProducts, Metrics, Orders, Payments, Products, Queues, Reservations, Shapes,
+    Spans, Tap,
 };
 use crate::faults::FaultKind;
 use crate::history::Story;
@@ -41,6 +43,20 @@ fn with_traces(plan: &Plan) -> Due {
     } else {
         Err("the traces of this shop do not all come to us")
     }
+}
+
+fn with_metrics(plan: &Plan) -> Due {
+    with_orders(plan)?;
+    if plan.metered {
+        Ok(())
+    } else {
+        Err("others may use this shop, and it counts what they do as well")
+    }
+}
+
+fn with_all_telemetry(plan: &Plan) -> Due {
+    with_traces(plan)?;
+    with_metrics(plan)
 }
 
 fn with_repeated_keys(plan: &Plan) -> Due {
@@ -184,6 +200,20 @@ pub const CHECKS: &[Check] = &[
         Telemetry, [LogOrders LogProducts LogPayments Spans], with_traces, traces::causes),
     check!("T5" "in order", "no step begins before the one that brought it about",
         Telemetry, [Spans], with_traces, traces::in_order),
+    check!("T6" "names", "names and attributes of spans, metrics and labels are those of the registry",
+        Telemetry, [Shapes Metrics], with_all_telemetry, registry::judge),
+    check!("M1" "counters", "each counter is the count over logs, inboxes and tables",
+        Telemetry, [Metrics Orders LogOrders LogProducts LogPayments InboxOrders InboxProducts InboxPayments DeadLetters], with_metrics, metrics::counters),
+    check!("M2" "histograms", "each histogram has as many values as there are spans, and the same time",
+        Telemetry, [Metrics Spans Orders LogOrders LogProducts LogPayments], with_all_telemetry, metrics::timings),
+    check!("M3" "gauges", "at rest nothing is in flight, and the stock is what the tables say",
+        Telemetry, [Metrics Orders Products Payments Queues], with_metrics, metrics::gauges),
+    check!("M4" "requests", "services count as many requests as clients know of",
+        Telemetry, [Metrics History], with_metrics, metrics::requests),
+    check!("M5" "examples", "each trace that stands as an example in the metrics was traced",
+        Telemetry, [Metrics Spans], with_all_telemetry, metrics::examples),
+    check!("M6" "series", "there are few series, and no id is a label",
+        Telemetry, [Metrics], with_metrics, metrics::series),
     check!("V1" "faults seen", "each fault that was asked for fired and was seen",
         Run, [Faults Orders Charges InboxOrders InboxProducts InboxPayments], with_faults, happened::faults),
     check!("V2" "stories told", "each planned story happened",

@@ -292,7 +292,8 @@ pub(super) fn causes(view: &View<'_>) -> Tally {
         let Some(fits) = fits(view, span, parent) else {
             continue;
         };
-        let fits = fits && parent.order == span.order && parent.trace == span.trace;
+        let is_one_order = parent.order == span.order || !parent.order.is_some();
+        let fits = fits && is_one_order && parent.trace == span.trace;
         tally.look((!fits).then(|| {
             let (step, parent) = (told(view, span), told(view, parent));
             about(

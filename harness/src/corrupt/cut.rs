@@ -68,6 +68,8 @@ pub fn cut(whole: &Evidence, orders: usize) -> Evidence {
         .history
         .iter()
         .find(|did| did.order.is_some() && !part.has(did.order));
+    // What services counted is all of the run, and nobody can tell a part of it from the rest.
+    cut.plan.metered = false;
     cut.plan.load_to_us = left_out.map_or(cut.plan.load_to_us, |did| did.due_us);
     messages(whole, &part, &mut cut);
     stocks(&mut cut);

@@ -10,6 +10,7 @@ mod names;
 mod ours;
 mod read;
 mod rows;
+mod scraped;
 mod traced;
 mod view;
 
@@ -18,10 +19,12 @@ pub use names::{Ids, KeyNo, Keys, MessageNo, Names, OrderNo, PaymentNo, ProductN
 pub use ours::Ours;
 pub use read::Reader;
 pub use rows::*;
+pub use scraped::{Answered, Scrape, ScrapeLine};
 pub use view::{Rows, View};
 
 use crate::faults::FaultRecord;
 use crate::plan::Plan;
+use crate::telemetry::Shape;
 use contract::{OrderId, ProductId};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -61,8 +64,12 @@ pub enum Source {
     DeadLetters,
     /// Which faults were asked for, fired and observed.
     Faults,
+    /// What the services counted.
+    Metrics,
     /// What the shop traced.
     Spans,
+    /// Which forms the spans had.
+    Shapes,
 }
 
 /// A shop's answers that make up a source: service and path of each.
@@ -70,7 +77,7 @@ pub type Exports = &'static [(&'static str, &'static str)];
 
 impl Source {
     /// All of them.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 19] = [
         Self::History,
         Self::Orders,
         Self::Products,
@@ -87,7 +94,10 @@ impl Source {
         Self::Queues,
         Self::DeadLetters,
         Self::Faults,
+        // Before the spans: they are looked through for the examples.
+        Self::Metrics,
         Self::Spans,
+        Self::Shapes,
     ];
 
     /// Its file in a recording.
@@ -109,14 +119,16 @@ impl Source {
             Self::Queues => "queues.jsonl",
             Self::DeadLetters => "dead-letters.jsonl",
             Self::Faults => "faults.jsonl",
+            Self::Metrics => "metrics.jsonl",
             Self::Spans => "spans.jsonl",
+            Self::Shapes => "shapes.jsonl",
         }
     }
 
     /// The exports of the shop that it is made of; none if the harness writes it itself.
     pub const fn exports(self) -> Exports {
         match self {
-            Self::History | Self::Faults | Self::Spans => &[],
+            Self::History | Self::Faults | Self::Metrics | Self::Spans | Self::Shapes => &[],
             Self::Orders => &[("orders", "/api/v1/orders")],
             Self::Products => &[("products", "/api/v1/products")],
             Self::Reservations => &[("products", "/api/v1/reservations")],
@@ -197,6 +209,14 @@ pub struct Evidence {
     pub faults: Vec<FaultRecord>,
     /// What was traced.
     pub spans: Vec<SpanRow>,
+    /// What was counted: the first and the last of each life of a replica.
+    pub scrapes: Vec<Scrape>,
+    /// The traces that stand as examples in the metrics, and whether anything of them was traced.
+    pub examples: BTreeMap<u128, bool>,
+    /// The requests to place an order that were traced, by the status of the answer.
+    pub asked: BTreeMap<u16, Vec<Answered>>,
+    /// The forms of spans.
+    pub shapes: Vec<Shape>,
 }
 
 impl Evidence {

@@ -58,7 +58,9 @@ impl Ours {
             | Source::Faults
             | Source::Queues
             | Source::DeadLetters
-            | Source::Spans => true,
+            | Source::Metrics
+            | Source::Spans
+            | Source::Shapes => true,
             Source::Orders => match (&marks.idempotency_key, id) {
                 (Some(key), _) if key.starts_with(&self.run) => true,
                 (Some(_), Some(id)) => {

@@ -78,7 +78,12 @@ impl Reader {
                 more(applied, lines);
             }
             Source::Spans => more(spans, lines),
-            Source::Products | Source::Queues | Source::DeadLetters | Source::Faults => {}
+            Source::Products
+            | Source::Queues
+            | Source::DeadLetters
+            | Source::Faults
+            | Source::Metrics
+            | Source::Shapes => {}
         }
         match source {
             Source::History => self.names().keys.reserve(lines),
@@ -144,7 +149,12 @@ impl Reader {
                 self.evidence.faults.push(parse(line)?);
                 Ok(())
             }
+            Source::Metrics => self.scrape(&parse(line)?),
             Source::Spans => self.span(&parse(line)?),
+            Source::Shapes => {
+                self.shape(parse(line)?);
+                Ok(())
+            }
         }
     }
 

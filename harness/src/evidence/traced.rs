@@ -2,8 +2,11 @@
 
 use super::read::{Reader, Result};
 use super::rows::{Outcome, Service, SpanRow, Traced};
-use super::{MessageNo, TraceNo};
+use super::{Answered, MessageNo, OrderNo, TraceNo};
 use crate::telemetry::SpanLine;
+
+/// The request that places an order.
+const PLACE: &str = "POST /api/v1/orders";
 
 impl Reader {
     /// Adds a traced step.
@@ -11,12 +14,19 @@ impl Reader {
     /// # Errors
     /// When an id in it is none.
     pub fn span(&mut self, line: &SpanLine<'_>) -> Result<()> {
-        let (Some(order), Some(what)) = (line.order, what(line)?) else {
+        self.example(line)?;
+        self.asked(line);
+        let Some(what) = what(line)? else {
             return Ok(());
         };
+        // A request of which nobody knows what came of it names no order, and is the first of its trace all the same.
+        if line.order.is_none() && line.name != PLACE {
+            return Ok(());
+        }
+        let order = line.order;
         let row = SpanRow {
             trace: self.trace(&line.trace)?,
-            order: self.names().order(order),
+            order: order.map_or(OrderNo::NONE, |order| self.names().order(order)),
             message: line
                 .message
                 .map_or(MessageNo::NONE, |id| self.names().message(id)),
@@ -31,8 +41,34 @@ impl Reader {
         Ok(())
     }
 
+    /// Notes that something of this trace was traced, if it stands as an example somewhere.
+    fn example(&mut self, line: &SpanLine<'_>) -> Result<()> {
+        let examples = &mut self.evidence().examples;
+        if !examples.is_empty()
+            && let Some(is_there) = examples.get_mut(&trace_id(&line.trace)?)
+        {
+            *is_there = true;
+        }
+        Ok(())
+    }
+
+    /// Notes a request that placed an order, or tried to.
+    fn asked(&mut self, line: &SpanLine<'_>) {
+        if let (PLACE, Some(status)) = (&*line.name, line.status) {
+            let answered = Answered {
+                at_us: line.end_us,
+                took_us: line.end_us - line.start_us,
+            };
+            self.evidence()
+                .asked
+                .entry(status)
+                .or_default()
+                .push(answered);
+        }
+    }
+
     pub(super) fn trace(&mut self, id: &str) -> Result<TraceNo> {
-        let id = u128::from_str_radix(id, 16).map_err(|_| format!("{id:?} is no trace"))?;
+        let id = trace_id(id)?;
         Ok(self.names().trace(id))
     }
 }
@@ -51,6 +87,10 @@ fn what(line: &SpanLine<'_>) -> Result<Option<Traced>> {
         })),
         _ => None,
     })
+}
+
+fn trace_id(id: &str) -> Result<u128> {
+    u128::from_str_radix(id, 16).map_err(|_| format!("{id:?} is no trace"))
 }
 
 fn number(id: &str) -> Result<u64> {

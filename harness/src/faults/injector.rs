@@ -27,7 +27,11 @@ pub struct Injector {
     around: Arc<Mutex<Around>>,
     watch: Watch,
     began_us: i64,
+    told: Told,
 }
+
+/// Told when a fault begins and when it is over.
+type Told = Arc<dyn Fn(&Planned, bool) + Send + Sync>;
 
 /// How to end a fault.
 enum Cure {
@@ -51,6 +55,16 @@ impl Injector {
             around: Arc::default(),
             watch: Watch::new(&places),
             began_us,
+            told: Arc::new(|_, _| {}),
+        }
+    }
+
+    /// Tells of each fault when it begins (true) and when it is over.
+    #[must_use]
+    pub fn telling(self, told: impl Fn(&Planned, bool) + Send + Sync + 'static) -> Self {
+        Self {
+            told: Arc::new(told),
+            ..self
         }
     }
 
@@ -88,9 +102,11 @@ impl Injector {
         let before = Watch::look_first(&fault, || self.look(&fault)).await;
         // What takes long to bring about has its effect before it is done.
         let began_us = now_us();
+        (self.told)(&fault, true);
         let (cure, fired) = match self.begin(&fault).await {
             Ok(begun) => begun,
             Err(why) => {
+                (self.told)(&fault, false);
                 record.how = why;
                 return Followed::Done(record);
             }
@@ -103,7 +119,9 @@ impl Injector {
             // A busy machine may not have come to do anything in that time; then it lasts until it has.
             during = Some(self.seen(&fault, &before, fired).await);
         }
-        if let Err(why) = self.end(cure).await {
+        let ended = self.end(cure).await;
+        (self.told)(&fault, false);
+        if let Err(why) = ended {
             record.how = why;
             return Followed::Done(record);
         }

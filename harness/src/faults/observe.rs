@@ -156,7 +156,7 @@ fn tellers(fault: &Planned) -> Vec<&str> {
 
 const OPEN: &str = "crashcart_sagas_in_flight";
 const SETTLED: &str = "crashcart_sagas_settled_total";
-const BEGUN_AT: &str = "crashcart_start_time_microseconds";
+const BEGUN_AT: &str = "crashcart_start_time_seconds";
 
 /// The sum of all series of a metric; nothing counted yet is zero.
 fn total(metrics: &Metrics, name: &str) -> u64 {
@@ -214,7 +214,7 @@ pub(super) fn compare(fault: &Planned, known: u64, (before, after): (&Sight, &Si
         }
         FaultKind::Crash | FaultKind::KillReplica => {
             let incarnation = |state: Option<State>| state.map_or(0, |state| state.incarnation);
-            let begun = |sight: &Sight| Some(total(sight.metrics.as_ref()?, BEGUN_AT));
+            let begun = |sight: &Sight| sight.metrics.as_ref()?.micros(BEGUN_AT);
             let anew = begun(before).zip(begun(after)).is_some_and(|(a, b)| a < b);
             let (old, new) = (incarnation(old), incarnation(new));
             let how = format!("incarnation {old} → {new}");

@@ -79,6 +79,18 @@ impl Progress {
         read(&self.offered).saturating_sub(ended)
     }
 
+    /// What became of the starts so far, by state.
+    pub fn counts(&self) -> [(&'static str, u64); 5] {
+        [
+            ("offered", &self.offered),
+            ("accepted", &self.accepted),
+            ("refused", &self.refused),
+            ("unknown", &self.unknown),
+            ("dropped", &self.dropped),
+        ]
+        .map(|(state, n)| (state, read(n)))
+    }
+
     pub(super) fn count(&self, outcome: &Outcome) {
         add(match outcome {
             Outcome::Created { .. } | Outcome::Ok { .. } => &self.accepted,

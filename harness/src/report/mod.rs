@@ -8,6 +8,7 @@ mod junit;
 mod number;
 mod text;
 mod timeline;
+mod times;
 mod tree;
 
 pub use crate::load::histogram;
@@ -15,6 +16,7 @@ pub use exit::{Exit, exit};
 pub use figures::{EngineFigures, FaultFigures, Figures, Latency, LoadFigures};
 pub use junit::junit;
 pub use timeline::timeline;
+pub use times::Times;
 pub use tree::{NoTree, tree};
 
 use crate::check::{self, About, Finding, Verdict};
@@ -76,6 +78,8 @@ pub struct Summary {
     pub accept_raw: Latency,
     /// From the intended start to the end of the order.
     pub settle: Latency,
+    /// Where the time of an order goes, by story; empty where not all of it was traced.
+    pub times: BTreeMap<String, Times>,
     /// What became of each fault.
     pub faults: Vec<FaultFigures>,
     /// Thresholds and whether they held.
@@ -179,6 +183,11 @@ fn summary(view: &View<'_>, checks: Vec<Finding>, thresholds: &[Threshold]) -> S
         accept: Latency::of(&figures.accept_us),
         accept_raw: Latency::of(&figures.accept_raw_us),
         settle: Latency::of(&figures.settle_us),
+        times: if plan.traced {
+            times::times(view)
+        } else {
+            BTreeMap::new()
+        },
         faults: figures::faults(view),
         thresholds,
         checks,

@@ -2,8 +2,9 @@
 //! and last the verdict with the reasons for it.
 
 use super::number::{paragraph, seconds, thousands};
-use super::{EngineFigures, Exit, FaultFigures, Latency, Report, Summary, Told};
+use super::{EngineFigures, Exit, FaultFigures, Latency, Report, Summary, Times, Told};
 use crate::check::{CHECKS, Finding, Verdict};
+use std::collections::BTreeMap;
 use std::fmt::{self, Display, Formatter};
 
 /// What the checks promise that are about the run itself, and not in the table.
@@ -28,6 +29,7 @@ impl Display for Report {
         load(f, summary)?;
         latencies(f, summary)?;
         costs(f, summary)?;
+        times(f, &summary.times)?;
         faults(f, &summary.faults)?;
         writeln!(f, "\n  {:26}looked at", "checks")?;
         for finding in &summary.checks {
@@ -272,6 +274,44 @@ fn costs(f: &mut Formatter<'_>, summary: &Summary) -> fmt::Result {
         "processors",
         &format!("{all:.2} ms for one settled saga = {parts}"),
     )
+}
+
+/// Where the time goes, by story.
+fn times(f: &mut Formatter<'_>, times: &BTreeMap<String, Times>) -> fmt::Result {
+    if times.is_empty() {
+        return Ok(());
+    }
+    writeln!(
+        f,
+        "\n  {:18}{:>7}{:>9} ={:>10} +{:>8} +{:>9} +{:>8} +{:>9} +{:>7} +{:>12}",
+        "where it goes, ms",
+        "orders",
+        "total",
+        "generator",
+        "network",
+        "services",
+        "broker",
+        "provider",
+        "commit",
+        "unexplained"
+    )?;
+    for (story, of) in times {
+        let share = 100.0 * of.unexplained_share();
+        writeln!(
+            f,
+            "  {story:18}{:>7}{:>9.2}  {:>10.2}  {:>8.2}  {:>9.2}  {:>8.2}  {:>9.2}  {:>7.2}  {:>7.2} {share:>3.0}%",
+            thousands(of.orders),
+            of.total_ms,
+            of.generator_ms,
+            of.network_ms,
+            of.services_ms,
+            of.broker_ms,
+            of.provider_ms,
+            of.commit_ms,
+            of.unexplained_ms,
+        )?;
+    }
+    Ok(())
 }
 
 /// What the shop ran on; nothing to say of a shop that is all ours.

@@ -11,6 +11,7 @@ use rand::SeedableRng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 use std::collections::BTreeSet;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -50,6 +51,8 @@ pub struct RunConfig {
     pub thresholds: Vec<Threshold>,
     /// The share of the traces that is recorded, from 0 to 1; their checks are due if it is all of them.
     pub traces: f64,
+    /// Where Prometheus may ask for the figures of the run while it is on.
+    pub metrics: Option<SocketAddr>,
     /// A bug to switch on; of no effect in a build without the feature `planted`.
     pub planted: Option<Bug>,
     /// Which log lines are written, in the syntax of `RUST_LOG`.
@@ -90,6 +93,15 @@ const fn story(kind: FaultKind) -> Option<Story> {
 }
 
 impl RunConfig {
+    /// What the shop runs on, in a word.
+    pub(super) const fn engine(&self) -> &'static str {
+        match self.place {
+            Place::Here | Place::Child { .. } => "embedded",
+            Place::Distributed(_) => "distributed",
+            Place::Running(_) => "target",
+        }
+    }
+
     /// # Errors
     /// [`RunError::Config`] for faults that this run cannot bring about.
     pub(super) fn check(&self) -> Result<(), RunError> {

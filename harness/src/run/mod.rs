@@ -2,9 +2,11 @@
 
 mod config;
 mod costs;
+mod exposed;
 mod lease;
 mod record;
 mod recorded;
+mod scrapes;
 mod servers;
 mod setup;
 mod stage;
@@ -27,7 +29,9 @@ use crate::report::{Exit, Latency, LoadFigures, Report};
 use crate::target::{ShopError, Target, Traces};
 use crate::workload::{self, Workload, WorkloadConfig, WorkloadError};
 use contract::ProductId;
+use exposed::{Exposed, Figures};
 use record::{Besides, write_down};
+use scrapes::Scraping;
 use stage::Stage;
 use std::path::PathBuf;
 use std::pin::pin;
@@ -79,18 +83,7 @@ impl RunError {
 /// [`RunError`] when there is no verdict.
 pub fn run(config: &RunConfig) -> Result<Report, RunError> {
     config.check()?;
-    let orders = match &config.orders {
-        Some(path) => workload::read(path)?,
-        None => workload::parse(workload::CDNOW)?,
-    };
-    let workload = workload::plan(&WorkloadConfig {
-        seed: config.seed,
-        rate: config.rate,
-        duration: config.duration,
-        orders,
-        stories: config.stories.clone(),
-        stock_percent: config.stock_percent,
-    });
+    let workload = workload(config)?;
     config.check_told(&workload)?;
     let length = workload
         .starts
@@ -113,6 +106,10 @@ pub fn run(config: &RunConfig) -> Result<Report, RunError> {
     let traces = receiving
         .as_ref()
         .map(|receiving| traces::to(config, receiving));
+    let progress = Arc::default();
+    let figures = Figures::new(&plan.run, config.engine());
+    // Until the end, with the verdict.
+    let _exposed = Exposed::asked_for(config, &figures, &progress)?;
     let first = runtime()?;
     let stage = first.block_on(build(config, data, (&plan.run, &planned), traces));
     let stage = stage?.ok_or_else(interrupted)?;
@@ -125,6 +122,8 @@ pub fn run(config: &RunConfig) -> Result<Report, RunError> {
         recorder,
         receiving: receiving.as_ref(),
         doing: Doing::default(),
+        progress: Arc::clone(&progress),
+        figures: Arc::clone(&figures),
         stop: ends,
     };
     let outcome = first.block_on(async {
@@ -143,6 +142,22 @@ pub fn run(config: &RunConfig) -> Result<Report, RunError> {
     runtime()?.block_on(stage.strike(outcome.is_ok()));
     outcome?;
     judge_recording(&dir, &[])
+}
+
+/// What will be sent when.
+fn workload(config: &RunConfig) -> Result<Workload, RunError> {
+    let orders = match &config.orders {
+        Some(path) => workload::read(path)?,
+        None => workload::parse(workload::CDNOW)?,
+    };
+    Ok(workload::plan(&WorkloadConfig {
+        seed: config.seed,
+        rate: config.rate,
+        duration: config.duration,
+        orders,
+        stories: config.stories.clone(),
+        stock_percent: config.stock_percent,
+    }))
 }
 
 fn runtime() -> Result<Runtime, RunError> {
@@ -187,6 +202,8 @@ struct Runner<'a> {
     recorder: Recorder,
     receiving: Option<&'a traces::Receiving>,
     doing: Doing,
+    progress: Arc<Progress>,
+    figures: Arc<Figures>,
     /// Becomes true when the load is to stop early.
     stop: watch::Receiver<bool>,
 }
@@ -198,7 +215,7 @@ impl Runner<'_> {
         self.plan.untapped.clone_from(&self.stage.untapped);
         let tap = self.listen().await?;
         let history = self.recorder.file(Source::History)?;
-        let (writer, written) = write_down(history);
+        let (writer, written) = write_down(history, Arc::clone(&self.figures));
         self.doing.say("creating the catalogue");
         let products = setup::catalogue(&self.target, &self.plan, &workload, &writer).await?;
         let ours = self
@@ -208,7 +225,9 @@ impl Runner<'_> {
         if !products.is_empty() {
             self.hears(tap.as_ref()).await?;
         }
-        let progress = Arc::new(Progress::default());
+        let scraping = (!self.stage.is_shared)
+            .then(|| Scraping::start(&self.target, Arc::clone(&self.figures)));
+        let progress = Arc::clone(&self.progress);
         let shown = progress::show(
             workload.starts.len() as u64,
             self.config.quiet,
@@ -231,7 +250,7 @@ impl Runner<'_> {
         }
         self.plan.rest_us = now_us();
         self.plan.cpu_ms = costs::since(&before, &self.stage.spent());
-        self.traced().await?;
+        self.traced(scraping).await?;
         self.doing.say("reading every table, log and message");
         let history = written
             .await
@@ -246,19 +265,32 @@ impl Runner<'_> {
         Ok(())
     }
 
-    /// Waits for what is still to be told of, and keeps it.
-    async fn traced(&mut self) -> Result<(), RunError> {
+    /// Waits for what is still to be told of, and keeps it, with what was counted by then.
+    async fn traced(&mut self, scraping: Option<Scraping>) -> Result<(), RunError> {
+        if let Some(receiving) = self.receiving {
+            self.doing.say("waiting for the last traces");
+            tap::quiet(|| receiving.keeper.received(), traces::QUIET).await;
+        }
+        if let Some(scraping) = scraping {
+            scraping.finish(&self.target, &mut self.recorder).await?;
+            self.plan.metered = true;
+        }
         let Some(receiving) = self.receiving else {
             return Ok(());
         };
-        self.doing.say("waiting for the last traces");
-        tap::quiet(|| receiving.keeper.received(), traces::QUIET).await;
         self.plan.traced = self.config.traces >= 1.0;
         self.plan.export_us = traces::export_us(&traces::to(self.config, receiving));
         self.plan.spans_lost = traces::lost(&self.target).await;
         match receiving.keeper.finish() {
-            Ok(file) => self.recorder.keep(file)?,
-            Err(why) => self.recorder.miss(Source::Spans, why.to_string()),
+            Ok((file, shapes)) => {
+                self.recorder.keep(file)?;
+                traces::keep_shapes(&mut self.recorder, shapes)?;
+            }
+            Err(why) => {
+                for source in [Source::Spans, Source::Shapes] {
+                    self.recorder.miss(source, why.to_string());
+                }
+            }
         }
         Ok(())
     }
@@ -296,7 +328,10 @@ impl Runner<'_> {
         (planned, progress, history): (Vec<Planned>, Arc<Progress>, mpsc::Sender<Operation>),
     ) -> (Sent, Vec<FaultRecord>) {
         let injector = Injector::new(Arc::clone(&self.stage.shop), self.plan.load_from_us);
-        let injector = injector.with(Arc::clone(&self.stage.around));
+        let figures = Arc::clone(&self.figures);
+        let injector = injector
+            .with(Arc::clone(&self.stage.around))
+            .telling(move |fault, is_on| figures.fault(fault, is_on));
         let load = Load {
             orders: self.target.clients("orders").clone(),
             workload,

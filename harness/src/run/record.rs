@@ -1,12 +1,14 @@
 //! Writes down what everybody has to say: each source into its file, piece by piece.
 
 use super::RunError;
+use super::exposed::Figures;
 use super::tap::{self, Listening};
-use crate::client::Call;
+use crate::client::{Call, NDJSON};
 use crate::evidence::{Ours, Source, gather_in_pieces};
 use crate::history::Operation;
 use crate::recording::{Recorded, Recorder, RecordingError};
 use crate::target::Target;
+use std::sync::Arc;
 use tokio::sync::mpsc;
 
 /// Operations that may wait to be written down.
@@ -34,7 +36,7 @@ pub(super) async fn record(
             return Ok(());
         }
         let call = Call {
-            ndjson: true,
+            accept: Some(NDJSON),
             ..Call::get(&path)
         };
         let lines = target.client(service).lines(call, piece).await;
@@ -138,10 +140,14 @@ impl Writing<'_> {
 type Written = tokio::task::JoinHandle<Result<Recorded, RecordingError>>;
 
 /// Writes operations down as they end, on a thread where the disk holds nobody up.
-pub(super) fn write_down(mut file: Recorded) -> (mpsc::Sender<Operation>, Written) {
+pub(super) fn write_down(
+    mut file: Recorded,
+    figures: Arc<Figures>,
+) -> (mpsc::Sender<Operation>, Written) {
     let (sender, mut operations) = mpsc::channel::<Operation>(HISTORY_MAX);
     let written = tokio::task::spawn_blocking(move || {
         while let Some(operation) = operations.blocking_recv() {
+            figures.did(&operation);
             file.row(&operation)?;
         }
         Ok(file)

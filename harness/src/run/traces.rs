@@ -4,7 +4,7 @@ use super::{RunConfig, RunError};
 use crate::evidence::Source;
 use crate::recording::Recorder;
 use crate::target::{Metrics, Place, Target, Traces};
-use crate::telemetry::{Keeper, Receiver};
+use crate::telemetry::{Keeper, Receiver, Shapes};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,6 +33,22 @@ pub(super) fn receive(
     let receiver = Receiver::start(Receiver::anywhere(), sinks);
     let receiver = receiver.map_err(|error| RunError::SetUp(error.to_string()))?;
     Ok(Some(Receiving { receiver, keeper }))
+}
+
+/// Writes down which forms the spans had.
+pub(super) fn keep_shapes(recorder: &mut Recorder, shapes: Shapes) -> Result<(), RunError> {
+    if shapes.beyond > 0 {
+        let why = format!(
+            "{} spans have more forms than anybody can look at",
+            shapes.beyond
+        );
+        recorder.miss(Source::Shapes, why);
+    }
+    let mut file = recorder.file(Source::Shapes)?;
+    for shape in shapes.finish() {
+        file.row(&shape)?;
+    }
+    Ok(recorder.keep(file)?)
 }
 
 /// What the shop is told.

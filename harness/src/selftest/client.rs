@@ -1,5 +1,6 @@
 //! A client of a shop in a world. It writes down what it did and saw, like the clients of a real run.
 
+use crate::client::NDJSON;
 use crate::history::{Action, Operation, Outcome, Story};
 use crate::load::ask::is_refusal;
 use axum::body::Body;
@@ -249,7 +250,7 @@ impl Client {
     pub(super) async fn export(&self, service: &'static str, path: &str) -> Result<String, String> {
         let mut why = String::new();
         for _ in 0..TRIES {
-            match self.get(service, path, "application/x-ndjson").await {
+            match self.get(service, path, NDJSON).await {
                 Ok((StatusCode::OK, text)) => return Ok(text),
                 Ok((status, text)) => why = format!("{status} {text}"),
                 Err(error) => why = error,
@@ -273,7 +274,7 @@ impl Client {
             .await
     }
 
-    async fn get(
+    pub(super) async fn get(
         &self,
         service: &'static str,
         path: &str,

@@ -3,11 +3,12 @@
 use super::client::Client;
 use super::scene::{Scene, Setup};
 use super::stories::{self, Catalogue};
-use crate::evidence::{Evidence, Reader, Source, collect};
+use crate::client::OPEN_METRICS;
+use crate::evidence::{Evidence, Reader, ScrapeLine, Source, collect};
 use crate::faults::{FaultKind, FaultRecord};
 use crate::history::Story;
 use crate::plan::Plan;
-use crate::telemetry::SpanLine;
+use crate::telemetry::{Shapes, otlp, spans};
 use contract::Bug;
 use platform::Settings;
 use rand::SeedableRng;
@@ -86,6 +87,7 @@ async fn play(seed: u64, bug: Option<Bug>, scene: &Scene) -> Trial {
         attempts_max: Settings::default().retries_max,
         attempts_us: ATTEMPTS_US,
         traced: true,
+        metered: true,
         ..Plan::default()
     };
     // Whatever was to go wrong has; from here on it would only disturb the exports.
@@ -102,12 +104,44 @@ async fn read(client: &Client, plan: Plan) -> Evidence {
     let world = client.world();
     let mut reader = Reader::default();
     reader.evidence().faults = world.deaths().into_iter().map(death).collect();
-    for (service, span) in world.traced() {
-        if let Some(Err(why)) = SpanLine::of(service, &span).map(|line| reader.span(&line)) {
-            reader.miss(Source::Spans, why);
+    scraped(client, &mut reader).await;
+    let mut shapes = Shapes::default();
+    for (service, traced) in world.traced() {
+        let request = otlp(service, traced);
+        shapes.take(&request);
+        for line in spans(&request) {
+            if let Err(why) = reader.span(&line) {
+                reader.miss(Source::Spans, why);
+            }
         }
     }
+    for shape in shapes.finish() {
+        reader.shape(shape);
+    }
     collect(reader, plan, client.history(), export).await
+}
+
+/// What services have counted: those that died until then, and those that live.
+async fn scraped(client: &Client, reader: &mut Reader) {
+    let world = client.world();
+    let mut told = world.last_words();
+    for service in shop::SERVICES {
+        match client.get(service, "/metrics", OPEN_METRICS).await {
+            Ok((_, text)) => told.push((service, world.now_us(), text)),
+            Err(why) => reader.miss(Source::Metrics, format!("{service}: {why}")),
+        }
+    }
+    for (service, at_us, text) in told {
+        let line = ScrapeLine {
+            service: service.into(),
+            replica: 0,
+            at_us,
+            text: text.into(),
+        };
+        if let Err(why) = reader.scrape(&line) {
+            reader.miss(Source::Metrics, why);
+        }
+    }
 }
 
 /// A service that died, and came back at once.

@@ -39,6 +39,21 @@ impl Metrics {
         series.map(|(_, value)| value.parse::<u64>().ok()).sum()
     }
 
+    /// The sum of all series of a metric in seconds, as microseconds; none when there is none.
+    pub fn micros(&self, name: &str) -> Option<u64> {
+        let mut series = self.series(name).peekable();
+        series.peek()?;
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a time since 1970 of a few replicas"
+        )]
+        let micros = |value: f64| (value * 1e6) as u64;
+        series
+            .map(|(_, value)| value.parse::<f64>().ok().map(micros))
+            .sum()
+    }
+
     /// The sum of the series of a metric that have a label with this value.
     pub fn sum_where(&self, name: &str, key: &str, value: &str) -> u64 {
         let series = self.series(name);

@@ -15,7 +15,7 @@ pub use self::metrics::Metrics;
 pub use self::places::{Clients, Places, SERVICES};
 pub use self::shop::{Distribution, Place, RunningShop, Shop, ShopError};
 
-use crate::client::{Call, Client, ClientError};
+use crate::client::{Call, Client, ClientError, NDJSON};
 use crate::evidence::{Evidence, Reader, collect};
 use crate::history::Operation;
 use crate::plan::Plan;
@@ -201,7 +201,7 @@ pub fn nothing_moves(queues: &serde_json::Value) -> bool {
 pub async fn export(client: &Client, path: &str) -> Result<String, ClientError> {
     match client
         .send(Call {
-            ndjson: true,
+            accept: Some(NDJSON),
             ..Call::get(path)
         })
         .await?

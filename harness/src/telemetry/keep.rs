@@ -1,6 +1,6 @@
 //! Writes down what comes, a line a span.
 
-use super::{Sink, spans};
+use super::{Shapes, Sink, spans};
 use crate::recording::{Recorded, RecordingError};
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -25,17 +25,17 @@ pub struct Keeper {
 
 /// What becomes of spans.
 enum Keeping {
-    Open(Recorded),
+    Open(Recorded, Shapes),
     Failed(RecordingError),
     Done,
 }
 
 impl Keeper {
     /// Writes into `file`.
-    pub const fn new(file: Recorded) -> Self {
+    pub fn new(file: Recorded) -> Self {
         Self {
             spans: AtomicU64::new(0),
-            file: Mutex::new(Keeping::Open(file)),
+            file: Mutex::new(Keeping::Open(file, Shapes::default())),
         }
     }
 
@@ -44,15 +44,15 @@ impl Keeper {
         self.spans.load(Ordering::Relaxed)
     }
 
-    /// The file, which is whole now. What comes later is taken and not kept, so that nobody complains of a collector
+    /// The file, which is whole now, and the forms that the spans in it have. What comes later is taken and not kept, so that nobody complains of a collector
     /// that is gone before him.
     ///
     /// # Errors
     /// When something could not be written down.
-    pub fn finish(&self) -> Result<Recorded, NotKept> {
+    pub fn finish(&self) -> Result<(Recorded, Shapes), NotKept> {
         let file = std::mem::replace(&mut *self.file(), Keeping::Done);
         match file {
-            Keeping::Open(file) => Ok(file),
+            Keeping::Open(file, shapes) => Ok((file, shapes)),
             Keeping::Failed(error) => Err(error.into()),
             Keeping::Done => Err(NotKept::Done),
         }
@@ -66,11 +66,12 @@ impl Keeper {
 impl Sink for Keeper {
     fn take(&self, request: &ExportTraceServiceRequest) -> bool {
         let mut file = self.file();
-        let open = match &mut *file {
-            Keeping::Open(open) => open,
+        let (open, shapes) = match &mut *file {
+            Keeping::Open(open, shapes) => (open, shapes),
             Keeping::Failed(_) => return false,
             Keeping::Done => return true,
         };
+        shapes.take(request);
         let mut n = 0;
         for span in spans(request) {
             if let Err(error) = open.row(&span) {

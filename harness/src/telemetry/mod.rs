@@ -1,10 +1,18 @@
 //! The harness as a collector: it takes what the shop traces, over HTTP or gRPC, and writes down what the checks look
 //! at.
 
+mod exposition;
 mod keep;
+mod page;
 mod receiver;
+pub mod registry;
 mod row;
+mod shape;
 
+pub use exposition::{Example, Exposition, Family, Series, micros};
 pub use keep::{Keeper, NotKept};
+pub use page::page;
 pub use receiver::{Receiver, ReceiverError, Sink};
-pub use row::{SpanLine, spans};
+pub use registry::REGISTRY;
+pub use row::{SpanLine, otlp, spans};
+pub use shape::{Seen, Shape, Shapes};

@@ -1,10 +1,11 @@
 //! From OTLP to one line a span: names and ids, without what nobody looks at again.
 
-use contract::EventType;
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::{KeyValue, any_value::Value};
 use opentelemetry_proto::tonic::trace::v1::{Span, span::SpanKind, status::StatusCode};
-use platform::telemetry::{Span as Step, What};
+use opentelemetry_proto::transform::common::tonic::ResourceAttributesWithSchema;
+use opentelemetry_proto::transform::trace::tonic::group_spans_by_resource_and_scope;
+use platform::telemetry::SpanData;
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use uuid::Uuid;
@@ -82,81 +83,23 @@ impl SpanLine<'_> {
     }
 }
 
-impl SpanLine<'static> {
-    /// What a collector would have got of a step in a world; none of what is no step of an order.
-    pub fn of(service: &'static str, step: &Step) -> Option<Self> {
-        let Step {
-            ids,
-            start_us,
-            end_us,
-            what,
-        } = step;
-        let mut line = Self {
-            service: service.into(),
-            trace: format!("{:032x}", ids.trace).into(),
-            span: format!("{:016x}", ids.span).into(),
-            parent: (ids.parent != 0).then(|| format!("{:016x}", ids.parent).into()),
-            name: "".into(),
-            kind: "".into(),
-            start_us: *start_us,
-            end_us: *end_us,
-            order: None,
-            message: None,
-            outcome: None,
-            status: None,
-            is_error: false,
-            links: 0,
-        };
-        match what {
-            What::Request { status, about, .. } => {
-                (line.name, line.kind) = ("request".into(), "server".into());
-                line.status = Some(*status);
-                let about = about.as_ref().filter(|(key, _)| key == ORDER);
-                line.order = about.map(|(_, id)| *id);
-            }
-            What::Publish {
-                kind,
-                message,
-                about,
-            } => {
-                (line.name, line.kind) = ("publish".into(), "producer".into());
-                line.message = Some(message.0);
-                line.order = is_of_an_order(kind).then_some(*about);
-            }
-            What::Process {
-                kind,
-                message,
-                about,
-                outcome,
-                ..
-            } => {
-                (line.name, line.kind) = ("process".into(), "consumer".into());
-                line.message = Some(message.0);
-                line.outcome = Some(outcome.as_str().into());
-                line.order = is_of_an_order(kind).then_some(*about);
-            }
-            What::Call { name, about, .. } => {
-                (line.name, line.kind) = ((*name).into(), "client".into());
-                line.order = Some(*about);
-            }
-        }
-        line.order.is_some().then_some(line)
-    }
-}
-
 /// The attribute that says which order a step is about.
 const ORDER: &str = "order.id";
 
-fn is_of_an_order(kind: &str) -> bool {
-    EventType::parse(kind).is_none_or(|kind| kind.subject_key() == ORDER)
+/// What a collector would have got of the spans of a service in a world.
+pub fn otlp(service: &'static str, spans: Vec<SpanData>) -> ExportTraceServiceRequest {
+    let resource = platform::telemetry::resource_in_a_world(service);
+    let resource = ResourceAttributesWithSchema::from(&resource);
+    ExportTraceServiceRequest {
+        resource_spans: group_spans_by_resource_and_scope(spans, &resource),
+    }
 }
 
 /// The spans of a request, in its order.
 pub fn spans(request: &ExportTraceServiceRequest) -> impl Iterator<Item = SpanLine<'_>> {
     request.resource_spans.iter().flat_map(|of_resource| {
         let resource = of_resource.resource.as_ref();
-        let service = resource.and_then(|resource| text(&resource.attributes, "service.name"));
-        let service = service.unwrap_or("unknown_service");
+        let service = service_of(resource.map_or(&[], |resource| &resource.attributes));
         let spans = of_resource.scope_spans.iter();
         let spans = spans.flat_map(|of_scope| of_scope.spans.iter());
         spans.map(move |span| line(service, span))
@@ -177,7 +120,7 @@ fn line<'a>(service: &'a str, span: &'a Span) -> SpanLine<'a> {
             .any(|byte| *byte != 0)
             .then(|| hex(&span.parent_span_id).into()),
         name: span.name.as_str().into(),
-        kind: kind(span.kind()).into(),
+        kind: kind_of(span).into(),
         start_us: micros(span.start_time_unix_nano),
         end_us: micros(span.end_time_unix_nano),
         order: id(ORDER),
@@ -189,8 +132,13 @@ fn line<'a>(service: &'a str, span: &'a Span) -> SpanLine<'a> {
     }
 }
 
-const fn kind(kind: SpanKind) -> &'static str {
-    match kind {
+/// Whose spans they are.
+pub(super) fn service_of(resource: &[KeyValue]) -> &str {
+    text(resource, "service.name").unwrap_or("unknown_service")
+}
+
+pub(super) fn kind_of(span: &Span) -> &'static str {
+    match span.kind() {
         SpanKind::Server => "server",
         SpanKind::Client => "client",
         SpanKind::Producer => "producer",

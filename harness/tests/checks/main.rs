@@ -6,6 +6,7 @@ mod clients;
 mod corruptions;
 mod folded;
 mod good;
+mod metered;
 mod open;
 mod paid;
 mod recorded;

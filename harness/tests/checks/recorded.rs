@@ -7,6 +7,7 @@
     reason = "the tests and the bench each use their part of it"
 )]
 
+use crate::metered;
 use crate::open::Open;
 use crate::saga::Paper;
 use contract::{Cents, Line, ProductId, Quantity};
@@ -246,6 +247,7 @@ impl Recipe {
             attempts_max: 3,
             attempts_us: 10_000_000,
             traced: true,
+            metered: true,
             export_us: 500_000,
             load: LoadFigures {
                 offered: self.orders,
@@ -277,6 +279,8 @@ impl Recipe {
                     self.client(n).into_iter().for_each(&mut did);
                 }
             }
+            Source::Metrics => metered::metrics(self, line),
+            Source::Shapes => metered::shapes(line),
             _ => Paper::new(self, source, line).write(),
         }
     }

@@ -43,7 +43,19 @@ fn remove(evidence: &mut Evidence, source: Source) {
         Source::Queues => evidence.queues.clear(),
         Source::DeadLetters => evidence.dead.clear(),
         Source::Faults => evidence.faults.clear(),
-        Source::Spans => evidence.spans.clear(),
+        Source::Metrics => {
+            evidence.scrapes.clear();
+            evidence.examples.clear();
+        }
+        Source::Spans => {
+            evidence.spans.clear();
+            evidence.asked.clear();
+            evidence
+                .examples
+                .values_mut()
+                .for_each(|is_there| *is_there = false);
+        }
+        Source::Shapes => evidence.shapes.clear(),
     }
 }
 
@@ -128,28 +140,31 @@ fn without_a_service_exactly_the_checks_that_need_one_of_its_sources_know_nothin
 }
 
 /// Which checks know nothing without a source, read off the sentences and not off the table.
-const LITERAL: [(Source, &[&str]); 10] = [
-    (Source::Spans, &["T1", "T2", "T3", "T4", "T5"]),
+const LITERAL: [(Source, &[&str]); 12] = [
+    (Source::Spans, &["T1", "T2", "T3", "T4", "T5", "M2", "M5"]),
+    (Source::Metrics, &["T6", "M1", "M2", "M3", "M4", "M5", "M6"]),
+    (Source::Shapes, &["T6"]),
     (
         Source::History,
         &[
-            "S2", "S5", "S6", "S10", "S11", "S12", "S13", "S14", "L3", "V2", "V7",
+            "S2", "S5", "S6", "S10", "S11", "S12", "S13", "S14", "L3", "V2", "V7", "M4",
         ],
     ),
     (Source::Charges, &["S5", "S9", "V1"]),
     (Source::Tap, &["S14", "D1", "D2", "D3"]),
-    (Source::Queues, &["D3", "D5", "D7", "L2"]),
-    (Source::DeadLetters, &["D3", "D5", "D7"]),
+    (Source::Queues, &["D3", "D5", "D7", "L2", "M3"]),
+    (Source::DeadLetters, &["D3", "D5", "D7", "M1"]),
     (Source::Faults, &["L3", "L4", "T2", "V1"]),
     (Source::Reservations, &["S1", "S2", "S6", "S8", "S10"]),
     (
         Source::Payments,
-        &["S1", "S5", "S6", "S8", "S9", "S10", "S14"],
+        &["S1", "S5", "S6", "S8", "S9", "S10", "S14", "M3"],
     ),
     (
         Source::LogPayments,
         &[
             "S4", "S7", "S8", "S10", "S14", "D1", "D2", "D4", "D6", "D7", "D8", "L1", "T2", "T4",
+            "M1", "M2",
         ],
     ),
 ];

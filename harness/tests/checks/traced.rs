@@ -69,9 +69,18 @@ pub fn traced(
             parent: said_by.as_deref().map(Into::into),
             message: Some(id),
             outcome: Some("applied".into()),
+            name: name(kind, hearer).into(),
             ..process
         });
     }
+}
+
+fn name(kind: EventType, hearer: Service) -> String {
+    format!(
+        "process checkout.events:{}:{}",
+        kind.as_str(),
+        hearer.as_str()
+    )
 }
 
 /// The step that has to do with `id` in this way.

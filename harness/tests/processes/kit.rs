@@ -246,7 +246,7 @@ impl Service {
             path: "/api/v1/settings",
             body: Some(Bytes::from(settings.to_string())),
             key: None,
-            ndjson: false,
+            accept: None,
         };
         let (status, _) = self.client.send(call).await.expect("an answer");
         assert_eq!(status, 200);

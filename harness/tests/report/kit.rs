@@ -119,6 +119,7 @@ pub fn report(checks: Vec<Finding>, thresholds: Vec<Judged>) -> Report {
             accept: latency([1.0, 2.25, 17.0, 123.4]),
             accept_raw: latency([0.9, 2.0, 16.0, 120.0]),
             settle: latency([9.0, 21.5, 260.0, 1_034.0]),
+            times: BTreeMap::new(),
             faults: Vec::new(),
             thresholds,
             checks,

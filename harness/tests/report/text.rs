@@ -3,7 +3,7 @@
 use crate::kit::{finding, finished, order, report, threshold, violated, without};
 use harness::check::Verdict::{Invalid, NotApplicable, Unknown, Valid};
 use harness::evidence::{Source, View};
-use harness::report::{FaultFigures, Report, Told, timeline};
+use harness::report::{FaultFigures, Report, Times, Told, timeline};
 use insta::assert_snapshot;
 
 /// The report, of which no line but a command is wider than a page.
@@ -236,4 +236,31 @@ fn faults_stand_with_their_time_and_with_what_was_seen_of_them() {
         text.contains("UNKNOWN (exit code 114): the run is worth nothing"),
         "{text}"
     );
+}
+
+#[test]
+fn where_the_time_goes_is_told_by_story_and_adds_up() {
+    let times = Times {
+        orders: 1_234,
+        total_ms: 12.5,
+        generator_ms: 0.25,
+        network_ms: 0.5,
+        services_ms: 5.0,
+        broker_ms: 4.0,
+        provider_ms: 1.5,
+        commit_ms: 1.0,
+        unexplained_ms: 0.25,
+    };
+    let mut report = report(vec![finding("S1", "agreement", Valid)], Vec::new());
+    report.summary.times.insert("happy".to_owned(), times);
+    let text = text(&report);
+    let table: Vec<&str> = text
+        .lines()
+        .skip_while(|line| !line.contains("where it goes"))
+        .take(2)
+        .collect();
+    assert_snapshot!(table.join("\n"), @r"
+    where it goes, ms  orders    total = generator + network + services +  broker + provider + commit + unexplained
+    happy               1 234    12.50        0.25      0.50       5.00      4.00       1.50     1.00     0.25   2%
+    ");
 }

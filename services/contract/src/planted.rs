@@ -207,6 +207,37 @@ bugs! {
     ParentOfANeighbour = "parent-of-a-neighbour",
         "All messages of a batch hang on the step that said the first.",
         when "messages of two orders are delivered in one batch";
+    // T6 names
+    RenameAnAttribute = "rename-an-attribute",
+        "The call of the provider tells of its payment under another name than the registry has.",
+        when "a payment is charged";
+    // M1 counters
+    CountedBeforeCommit = "counted-before-commit",
+        "Events are counted as said before they are committed.",
+        when "a commit fails, or is tried again";
+    RepeatsCountedAsApplied = "repeats-counted-as-applied",
+        "A message that was applied before is counted as applied once more.",
+        when "a message is delivered twice";
+    // M2 histograms
+    MillisecondsForSeconds = "milliseconds-for-seconds",
+        "The lag of messages is measured in milliseconds and shown as seconds.",
+        when "an order is placed";
+    // M3 gauges at rest
+    ForgetTheActive = "forget-the-active",
+        "A request that is refused stays in the number of active requests.",
+        when "a request is refused: its body is none, or its key was used for another";
+    // M4 requests
+    RefusalsUncounted = "refusals-uncounted",
+        "Requests that are refused are not counted.",
+        when "the POST of an order is refused: its body is none, or its key was used for another";
+    // M5 examples
+    ExampleOfNowhere = "example-of-nowhere",
+        "The examples of how long messages took name traces that do not exist.",
+        when "an order is placed";
+    // M6 series
+    OrderAsLabel = "order-as-label",
+        "Settled sagas are counted with their order as a label.",
+        when "an order settles";
     // L1 to L7 liveness
     ConsumerDies = "consumer-dies",
         "The consumer stops without a word after 16 batches.",

@@ -1,5 +1,6 @@
 //! HTTP in: place an order, look at it, wait for it.
 
+use crate::meters::Meters;
 use crate::sql::{self, Ended};
 use axum::extract::State;
 use axum::http::StatusCode;
@@ -22,12 +23,14 @@ const WAIT_MS_MAX: u64 = 30_000;
 /// A replica that did not settle the order itself finds out by looking again.
 const LOOK_AGAIN: Duration = Duration::from_millis(200);
 
-pub(crate) fn routes(ctx: &Context, waiting: &Waiting<Ended>) -> Api {
-    let waiting = waiting.clone();
+pub(crate) fn routes(ctx: &Context, waiting: &Waiting<Ended>, meters: &Meters) -> Api {
+    let (waiting, meters) = (waiting.clone(), meters.clone());
     Api::new(ctx)
         .post(
             "/api/v1/orders",
-            create,
+            move |State(ctx): State<Context>, body: Body<PlaceOrder>| {
+                create(ctx, meters.clone(), body)
+            },
             Doc::new("Place an order")
                 .takes::<PlaceOrder>()
                 .keyed()
@@ -62,12 +65,13 @@ pub(crate) fn routes(ctx: &Context, waiting: &Waiting<Ended>) -> Api {
 /// What a `POST /orders` asks for, with what it will be answered.
 struct Placed {
     ctx: Context,
+    meters: Meters,
     order: Order,
     key: Option<Key>,
     reply: Reply,
 }
 
-async fn create(State(ctx): State<Context>, body: Body<PlaceOrder>) -> Result<Reply> {
+async fn create(ctx: Context, meters: Meters, body: Body<PlaceOrder>) -> Result<Reply> {
     let items = check(&body.value)?;
     let mut id = OrderId(ctx.new_id());
     if planted!(ctx, Bug::CoarseClock) {
@@ -94,6 +98,7 @@ async fn create(State(ctx): State<Context>, body: Body<PlaceOrder>) -> Result<Re
     let reply = Reply::created(format!("/api/v1/orders/{}", order.id), &accepted);
     let placed = Placed {
         ctx: ctx.clone(),
+        meters,
         order,
         key: body.key,
         reply,
@@ -107,6 +112,7 @@ async fn create(State(ctx): State<Context>, body: Body<PlaceOrder>) -> Result<Re
 async fn place(placed: &Placed, tx: &dyn Tx, said: &mut Said) -> Result<Reply> {
     let Placed {
         ctx,
+        meters,
         order,
         key,
         reply,
@@ -135,11 +141,8 @@ async fn place(placed: &Placed, tx: &dyn Tx, said: &mut Said) -> Result<Reply> {
         items,
         version: order.version,
     });
-    let ctx = ctx.clone();
-    said.after_commit(move || {
-        let started = &ctx.metrics().sagas_started;
-        started.with_label_values::<&str>(&[]).inc();
-    });
+    let meters = meters.clone();
+    said.after_commit(move || meters.started());
     Ok(earlier.unwrap_or_else(|| reply.clone()))
 }
 

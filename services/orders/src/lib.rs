@@ -5,11 +5,13 @@
 #![deny(missing_docs)]
 
 mod api;
+mod meters;
 pub mod order;
 mod reactions;
 mod sql;
 
 use contract::{Bug, EventType};
+use meters::Meters;
 use platform::http::Api;
 use platform::store::{Migration, Tx};
 use platform::waiting::Waiting;
@@ -30,6 +32,7 @@ pub const HEARS: &[EventType] = &[
 pub struct Orders {
     ctx: Context,
     waiting: Waiting<sql::Ended>,
+    meters: Meters,
 }
 
 impl Orders {
@@ -38,6 +41,7 @@ impl Orders {
         Arc::new(Self {
             ctx: ctx.clone(),
             waiting: Waiting::default(),
+            meters: Meters::new(ctx),
         })
     }
 }
@@ -57,7 +61,7 @@ impl Service for Orders {
     }
 
     fn api(&self, ctx: &Context) -> Api {
-        api::routes(ctx, &self.waiting)
+        api::routes(ctx, &self.waiting, &self.meters)
     }
 
     fn hears(&self, kind: EventType) -> bool {
@@ -79,8 +83,10 @@ impl Service for Orders {
     fn measure<'a>(&'a self, ctx: &'a Context) -> BoxFuture<'a, Result<()>> {
         Box::pin(async move {
             let tx = ctx.store().read().await?;
-            let open = sql::count_open(&*tx).await?;
-            ctx.metrics().sagas_in_flight.set(open);
+            let (open, oldest_us) = sql::open(&*tx).await?;
+            let age_us = oldest_us.map_or(0, |oldest| (ctx.now_us() - oldest).max(0));
+            self.meters.in_flight.set(open);
+            self.meters.oldest.set_us(age_us);
             Ok(())
         })
     }

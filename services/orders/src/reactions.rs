@@ -99,17 +99,10 @@ async fn settle(
             version,
         }),
     }
-    let (ctx, waiting) = (orders.ctx.clone(), orders.waiting.clone());
+    let (ctx, meters) = (orders.ctx.clone(), orders.meters.clone());
+    let (waiting, step) = (orders.waiting.clone(), heard.trace.clone());
     said.after_commit(move || {
-        let (outcome, reason) = (status.as_str(), reason.map_or("", Reason::as_str));
-        ctx.metrics()
-            .sagas_settled
-            .with_label_values(&[outcome, reason])
-            .inc();
-        ctx.metrics()
-            .saga
-            .with_label_values(&[outcome])
-            .observe(platform::metrics::seconds(at_us - created_at_us));
+        meters.settled(&ctx, &settlement, (created_at_us, &step));
         let ended = Ended {
             settlement,
             version,

@@ -119,12 +119,12 @@ pub(crate) async fn settle(
         .transpose()
 }
 
-/// How many orders are not settled.
-pub(crate) async fn count_open(tx: &dyn Tx) -> Result<i64> {
-    let rows = tx
-        .query("select count(*) from orders where status = 'created'", &[])
-        .await?;
-    rows.first().map_or(Ok(0), |row| row.get(0))
+/// How many orders are not settled, and when the oldest of them came.
+pub(crate) async fn open(tx: &dyn Tx) -> Result<(i64, Option<i64>)> {
+    let sql = "select count(*), min(created_at_us) from orders where status = 'created'";
+    let rows = tx.query(sql, &[]).await?;
+    rows.first()
+        .map_or(Ok((0, None)), |row| Ok((row.get(0)?, row.get(1)?)))
 }
 
 /// The order with this id.

@@ -6,6 +6,7 @@ use crate::sql::{self, Open};
 use contract::events::{PaymentFailed, PaymentProcessed};
 use contract::http::{ChargeOutcome, ChargeRequest, PaymentStatus};
 use contract::{Bug, Cents, MINIMUM_CENTS, PaymentId, Reason};
+use platform::metrics::Timing;
 use platform::outside::Outside;
 use platform::store::Tx;
 use platform::telemetry::{Span, What};
@@ -22,6 +23,7 @@ pub(crate) struct Charger {
     pub(crate) ctx: Context,
     pub(crate) provider: Arc<dyn Provider>,
     pub(crate) patience: Duration,
+    pub(crate) took: Timing,
 }
 
 impl Outside for Charger {
@@ -35,11 +37,11 @@ impl Outside for Charger {
 
     fn perform(&self, open: &Open) -> BoxFuture<'static, Result<Ending>> {
         let (provider, patience, open) = (Arc::clone(&self.provider), self.patience, open.clone());
-        let ctx = self.ctx.clone();
+        let (ctx, took) = (self.ctx.clone(), self.took.clone());
         Box::pin(async move {
             match payment::admit(judged(&ctx, open.amount_cents)) {
                 Err(reason) => Ok(Err(reason)),
-                Ok(()) => ask(&ctx, &*provider, patience, &open).await,
+                Ok(()) => ask((&ctx, &took), &*provider, patience, &open).await,
             }
         })
     }
@@ -62,7 +64,7 @@ impl Outside for Charger {
 
 /// What the provider says. No answer in time is not a "no": the error leaves the payment open.
 async fn ask(
-    ctx: &Context,
+    (ctx, took): (&Context, &Timing),
     provider: &dyn Provider,
     patience: Duration,
     open: &Open,
@@ -95,9 +97,12 @@ async fn ask(
         };
         answer = tokio::time::timeout(patience, provider.charge(request, trace)).await;
     }
-    called.ended(ctx, open, &answer);
+    called.ended(ctx, took, (open, &answer));
     answer.map_err(|_| Error::NoAnswer)?.map(payment::ending)
 }
+
+/// What the provider said within our patience.
+type Answer = Result<Result<ChargeOutcome>, tokio::time::error::Elapsed>;
 
 /// A call to the provider, as a step of the order's trace.
 struct Called {
@@ -119,15 +124,7 @@ impl Called {
         }
     }
 
-    fn ended(
-        self,
-        ctx: &Context,
-        open: &Open,
-        answer: &Result<Result<ChargeOutcome>, tokio::time::error::Elapsed>,
-    ) {
-        if !ctx.tracer().is_on() || !self.trace.is_sampled() {
-            return;
-        }
+    fn ended(self, ctx: &Context, took: &Timing, (open, answer): (&Open, &Answer)) {
         let (outcome, error) = match answer {
             Ok(Ok(ChargeOutcome::Charged)) => ("charged", None),
             // Its business, and no error.
@@ -135,15 +132,27 @@ impl Called {
             Ok(Err(error)) => ("unknown", Some(error.to_string())),
             Err(_) => ("unknown", Some(Error::NoAnswer.to_string())),
         };
+        let now_us = ctx.now_us();
+        let is_on = ctx.tracer().is_on();
+        let step = Some(&self.trace).filter(|_| is_on);
+        took.observe(&[outcome], now_us - self.began_us, (step, now_us));
+        if !is_on || !self.trace.is_sampled() {
+            return;
+        }
+        let payment = if planted!(ctx, Bug::RenameAnAttribute) {
+            "payment.id"
+        } else {
+            "crashcart.payment.id"
+        };
         ctx.tracer().record([Span {
             ids: self.trace.ids(open.origin.trace.span_id()),
             start_us: self.began_us,
-            end_us: ctx.now_us(),
+            end_us: now_us,
             what: What::Call {
                 name: "charge",
                 about: open.order_id.0,
                 attributes: vec![
-                    ("crashcart.payment.id", open.payment_id.to_string()),
+                    (payment, open.payment_id.to_string()),
                     ("crashcart.charge.outcome", outcome.to_owned()),
                 ],
                 error,

@@ -15,6 +15,7 @@ mod sql;
 use charger::Charger;
 use contract::EventType;
 use platform::http::Api;
+use platform::metrics::Level;
 use platform::outside::{Caller, CallerSettings};
 use platform::store::{Migration, Tx};
 use platform::{BoxFuture, Context, Heard, Result, Said, Service};
@@ -31,19 +32,30 @@ pub const HEARS: &[EventType] = &[EventType::ReservationCreated, EventType::Paym
 /// The payments service.
 pub struct Payments {
     ctx: Context,
+    open: Level,
     caller: Arc<Caller<Charger>>,
 }
 
 impl Payments {
     /// The service, to be run in `ctx`. An answer of `provider` that takes longer than `patience` is unknown.
     pub fn new(ctx: &Context, provider: Arc<dyn Provider>, patience: Duration) -> Arc<Self> {
+        let took = ctx.metrics().timing(
+            "crashcart_charge_duration_seconds",
+            "How long the provider took to answer: charged, declined, or unknown.",
+            &["outcome"],
+        );
         let charger = Charger {
             ctx: ctx.clone(),
             provider,
             patience,
+            took,
         };
         Arc::new(Self {
             ctx: ctx.clone(),
+            open: ctx.metrics().level(
+                "crashcart_payments_open",
+                "Payments neither processed nor failed; never more than sagas in flight.",
+            ),
             caller: Caller::new(charger, CallerSettings::default()),
         })
     }
@@ -72,6 +84,15 @@ impl Service for Payments {
         said: &'t mut Said,
     ) -> BoxFuture<'t, Result<()>> {
         Box::pin(reactions::react(self, heard, tx, said))
+    }
+
+    /// Every replica tells the same number, because it stands in the database that they share.
+    fn measure<'a>(&'a self, ctx: &'a Context) -> BoxFuture<'a, Result<()>> {
+        Box::pin(async move {
+            let tx = ctx.store().read().await?;
+            self.open.set(sql::count_open(&*tx).await?);
+            Ok(())
+        })
     }
 
     fn start<'a>(&'a self, ctx: &'a Context) -> BoxFuture<'a, Result<()>> {

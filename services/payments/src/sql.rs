@@ -46,6 +46,13 @@ pub(crate) async fn insert(tx: &dyn Tx, open: &Open, now_us: i64) -> Result<bool
     tx.insert(&PAYMENTS, row).await
 }
 
+/// How many payments are neither processed nor failed.
+pub(crate) async fn count_open(tx: &dyn Tx) -> Result<i64> {
+    let sql = "select count(*) from payments where status = 'created'";
+    let rows = tx.query(sql, &[]).await?;
+    rows.first().map_or(Ok(0), |row| row.get(0))
+}
+
 const END: Edit = Edit {
     table: "payments",
     given: &[Kind::Text, Kind::Text, Kind::Text],

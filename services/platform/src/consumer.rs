@@ -235,20 +235,51 @@ async fn apply_in(
         .instrument(part(span, "commit"))
         .await;
     record(ctx, (told, &repeats), began_us, (&committed, span));
-    committed?;
+    count(ctx, (&first, &repeats), &committed);
+    committed
+}
+
+/// Counts what became of each message of a batch whose commit has been tried.
+fn count(ctx: &Context, (first, repeats): (&[&Heard], &[&Heard]), committed: &Result<()>) {
+    let metrics = ctx.metrics();
+    match committed {
+        Ok(()) => {}
+        Err(Error::Store(StoreError::Unknown(_))) => {
+            for (what, messages) in [("applied", first), ("repeated", repeats)] {
+                for heard in messages {
+                    let kind = heard.event.kind().as_str();
+                    metrics.unknown.with_label_values(&[what, kind]).inc();
+                }
+            }
+            return;
+        }
+        Err(_) => return,
+    }
     let now_us = ctx.now_us();
-    for heard in first {
-        let lag = ctx
-            .metrics()
+    let applied = |heard: &Heard| {
+        let kind = heard.event.kind().as_str();
+        let mut lag_us = now_us - heard.time_us;
+        if planted!(ctx, Bug::MillisecondsForSeconds) {
+            lag_us *= 1_000;
+        }
+        let mut step = Some(heard.trace.clone()).filter(|_| ctx.tracer().is_on());
+        if planted!(ctx, Bug::ExampleOfNowhere) {
+            step = step.map(|step| Trace::new(heard.id.0, step.span_id()).sampled(true));
+        }
+        metrics
             .lag
-            .with_label_values(&[heard.event.kind().as_str()]);
-        lag.observe(metrics::seconds(now_us - heard.time_us));
+            .observe(&[kind], lag_us, (step.as_ref(), now_us));
+    };
+    for heard in first {
+        applied(heard);
     }
     for repeat in repeats {
         let kind = repeat.event.kind().as_str();
-        ctx.metrics().duplicates.with_label_values(&[kind]).inc();
+        if planted!(ctx, Bug::RepeatsCountedAsApplied) {
+            applied(repeat);
+        }
+        metrics.duplicates.with_label_values(&[kind]).inc();
     }
-    Ok(())
 }
 
 /// Records what became of each message of a batch whose commit has been tried.

@@ -119,7 +119,14 @@ impl Context {
     /// A context around `parts`. Nothing runs yet.
     pub fn new(parts: Parts) -> Self {
         let metrics = Metrics::new(parts.tracer.counts());
-        metrics.start_time_us.set(parts.clock.now_us());
+        metrics
+            .start_time
+            .set(crate::metrics::seconds(parts.clock.now_us()));
+        let (store, broker) = (parts.store.engine(), parts.broker.engine());
+        metrics
+            .build
+            .with_label_values(&[env!("CARGO_PKG_VERSION"), store, broker])
+            .set(1);
         Self(Arc::new(Inner {
             chance: Mutex::new(ChaCha8Rng::seed_from_u64(parts.seed)),
             metrics,

@@ -4,7 +4,9 @@
 //! so these are the places where one is made to land; a site may also fail a call, or change what is published.
 
 use crate::broker::{Broker, BrokerError, DeadLetter, Deliveries, Delivery, Depth, Late, Tapped};
-use crate::store::{Change, Claim, Edit, Find, Insert, Last, Param, Row, Store, StoreError, Tx};
+use crate::store::{
+    Change, Claim, Connections, Edit, Find, Insert, Last, Param, Row, Store, StoreError, Tx,
+};
 use async_trait::async_trait;
 use contract::{Message, MessageId};
 use std::sync::Arc;
@@ -147,6 +149,14 @@ macro_rules! at {
 
 #[async_trait]
 impl Store for FaultyStore {
+    fn engine(&self) -> &'static str {
+        self.inner.engine()
+    }
+
+    fn connections(&self) -> Vec<Connections> {
+        self.inner.connections()
+    }
+
     async fn begin(&self) -> Result<Box<dyn Tx>, StoreError> {
         if self.site.is_quiet() {
             return self.inner.begin().await;
@@ -368,6 +378,10 @@ impl FaultyBroker {
 
 #[async_trait]
 impl Broker for FaultyBroker {
+    fn engine(&self) -> &'static str {
+        self.inner.engine()
+    }
+
     async fn publish_in_parts(&self, batch: &[Message]) -> Result<Vec<Late>, BrokerError> {
         if self.site.is_quiet() {
             return self.inner.publish_in_parts(batch).await;

@@ -20,6 +20,7 @@ impl Running {
     /// Brings the schema up to date and starts the loops of `service`.
     pub async fn start(ctx: Context, service: Arc<dyn Service>) -> Result<Self> {
         migrate(ctx.store(), service.migrations()).await?;
+        ctx.metrics().begin_at_zero(|kind| service.hears(kind));
         let router = service.api(&ctx).into_router(&ctx);
         let router = router.layer(Extension(Arc::clone(&service)));
         service.start(&ctx).await?;

@@ -1,8 +1,9 @@
 //! What a step says, and the end of every transaction: store what was said, commit, then hand it on.
 
-use crate::store::{Last, Tx};
-use crate::{Context, Result, Trace, log, params, planted, relay};
+use crate::store::{Last, StoreError, Tx};
+use crate::{Context, Error, Result, Trace, log, params, planted, relay};
 use contract::{Bug, Event, Message, MessageId};
+use prometheus::IntCounter;
 
 /// What brought a step about.
 #[derive(Debug, Clone)]
@@ -72,6 +73,11 @@ pub(crate) async fn conclude(
             .into_iter()
             .partition(|entry| entry.message.cause.is_none());
     }
+    if planted!(ctx, Bug::CountedBeforeCommit) {
+        count(&entries, |kind| {
+            ctx.metrics().said.with_label_values(&[kind])
+        });
+    }
     let confirmed = ctx.relay().take_confirmed();
     let committed: Result<()> = async {
         if planted!(ctx, Bug::PublishBeforeCommit) {
@@ -88,14 +94,20 @@ pub(crate) async fn conclude(
     }
     .await;
     ctx.relay().marked(confirmed);
+    if let Err(Error::Store(StoreError::Unknown(_))) = &committed {
+        count(&entries, |kind| {
+            ctx.metrics().unknown.with_label_values(&["said", kind])
+        });
+    }
     committed?;
     entries.append(&mut unlogged);
     if planted!(ctx, Bug::PublishAnotherPayload) {
         entries.iter_mut().for_each(log::Entry::misprint);
     }
-    for entry in &entries {
-        let said = ctx.metrics().said.with_label_values(&[&entry.message.kind]);
-        said.inc();
+    if !planted!(ctx, Bug::CountedBeforeCommit) {
+        count(&entries, |kind| {
+            ctx.metrics().said.with_label_values(&[kind])
+        });
     }
     let messages: Vec<Message> = entries.into_iter().map(|entry| entry.message).collect();
     ctx.relay().hand_over(messages);
@@ -103,4 +115,11 @@ pub(crate) async fn conclude(
         then();
     }
     Ok(())
+}
+
+/// Counts each of them with the counter of its type.
+fn count(entries: &[log::Entry], of: impl Fn(&str) -> IntCounter) {
+    for entry in entries {
+        of(&entry.message.kind).inc();
+    }
 }

@@ -118,6 +118,11 @@ impl Trace {
         format!("{:032x}", self.trace_id)
     }
 
+    /// The step's id, 16 hex digits.
+    pub fn step_id(&self) -> String {
+        format!("{:016x}", self.span_id)
+    }
+
     /// The `traceparent` header.
     pub fn traceparent(&self) -> String {
         format!(

@@ -6,11 +6,13 @@
 #![deny(missing_docs)]
 
 mod api;
+mod meters;
 pub mod product;
 mod reactions;
 mod sql;
 
 use contract::EventType;
+use meters::Meters;
 use platform::http::Api;
 use platform::store::{Migration, Tx};
 use platform::{BoxFuture, Context, Heard, Result, Said, Service};
@@ -29,12 +31,16 @@ pub const HEARS: &[EventType] = &[
 /// The products service.
 pub struct Products {
     ctx: Context,
+    meters: Meters,
 }
 
 impl Products {
     /// The service, to be run in `ctx`.
     pub fn new(ctx: &Context) -> Arc<Self> {
-        Arc::new(Self { ctx: ctx.clone() })
+        Arc::new(Self {
+            ctx: ctx.clone(),
+            meters: Meters::new(ctx),
+        })
     }
 }
 
@@ -52,6 +58,15 @@ impl Service for Products {
 
     fn hears(&self, kind: EventType) -> bool {
         HEARS.contains(&kind)
+    }
+
+    /// Every replica tells the same numbers, because they stand in the database that they share.
+    fn measure<'a>(&'a self, ctx: &'a Context) -> BoxFuture<'a, Result<()>> {
+        Box::pin(async move {
+            let tx = ctx.store().read().await?;
+            self.meters.show(&sql::stock(&*tx).await?);
+            Ok(())
+        })
     }
 
     fn prepare<'t>(&'t self, tx: &'t dyn Tx, batch: &'t [&'t Heard]) -> BoxFuture<'t, Result<()>> {

@@ -269,6 +269,31 @@ pub(crate) async fn page(tx: &dyn Tx, after: &str, n: i64) -> Result<Vec<(String
         .collect()
 }
 
+/// All products together.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Stock {
+    pub(crate) products: i64,
+    pub(crate) sold_out: i64,
+    pub(crate) available: i64,
+    pub(crate) taken: i64,
+}
+
+/// What there is of all products together.
+pub(crate) async fn stock(tx: &dyn Tx) -> Result<Stock> {
+    let sql = "select count(*), cast(coalesce(sum(case when available = 0 then 1 else 0 end), 0) as bigint),
+               cast(coalesce(sum(available), 0) as bigint), cast(coalesce(sum(received - available), 0) as bigint)
+               from products";
+    let rows = tx.query(sql, &[]).await?;
+    rows.first().map_or(Ok(Stock::default()), |row| {
+        Ok(Stock {
+            products: row.get(0)?,
+            sold_out: row.get(1)?,
+            available: row.get(2)?,
+            taken: row.get(3)?,
+        })
+    })
+}
+
 const LINE: &str = "order_id, product_id, quantity, unit_price_cents, status, version";
 
 /// Reservation lines after `after` (`orderId/productId`), in that order.

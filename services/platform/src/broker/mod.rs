@@ -43,6 +43,9 @@ pub type Result<T, E = BrokerError> = std::result::Result<T, E>;
 /// The exchange and its queues.
 #[async_trait]
 pub trait Broker: Send + Sync {
+    /// What it is: `embedded`, `rabbitmq`, or `none`.
+    fn engine(&self) -> &'static str;
+
     /// Puts `batch` on the exchange; returns when all of it is safe in every queue.
     async fn publish(&self, batch: &[Message]) -> Result<()>;
 

@@ -14,6 +14,10 @@ fn no_queue<T>(queue: &str) -> Result<T> {
 
 #[async_trait]
 impl Broker for Nowhere {
+    fn engine(&self) -> &'static str {
+        "none"
+    }
+
     async fn publish(&self, _batch: &[Message]) -> Result<()> {
         Err(BrokerError::NotOffered("an exchange"))
     }

@@ -2,11 +2,12 @@
 
 use super::Problem;
 use crate::telemetry::{Span, What};
-use crate::{Context, Settings, Trace, metrics::seconds};
+use crate::{Context, Settings, Trace, planted};
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, HeaderValue, header};
+use axum::http::{HeaderMap, HeaderValue, Method, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use contract::Bug;
 use std::sync::Arc;
 use tokio::sync::Semaphore;
 use uuid::Uuid;
@@ -54,27 +55,34 @@ pub(super) async fn around(
     } else {
         &limits.requests
     };
-    // Shed before anything else: this answer means that nothing was done.
-    let Ok(_permit) = permits.try_acquire() else {
-        return Problem::overloaded().into_response();
-    };
     let began_us = ctx.now_us();
     let method = request.method().clone();
+    // Shed before anything else: this answer means that nothing was done.
+    let Ok(_permit) = permits.try_acquire() else {
+        let shed = Problem::overloaded().into_response();
+        measure(ctx, &method, route, (&shed, began_us), None);
+        return shed;
+    };
     let (trace, parent) = begun(ctx, request.headers());
     let request_id = request_id(request.headers()).unwrap_or_else(|| trace.id());
     request.extensions_mut().insert(trace.clone());
-    ctx.metrics().requests_in_flight.inc();
+    let active = Active::one(ctx);
     let mut response = if *waits {
         next.run(request).await
     } else {
         let answer = tokio::time::timeout(ctx.settings().request_timeout, next.run(request)).await;
         answer.unwrap_or_else(|_| Problem::timed_out().into_response())
     };
-    ctx.metrics().requests_in_flight.dec();
-    let ended_us = ctx.now_us();
-    let took_us = ended_us - began_us;
     let status = response.status();
-    if trace.is_sampled() && ctx.tracer().is_on() && route.starts_with(TRACED) {
+    if planted!(ctx, Bug::ForgetTheActive) && status.is_client_error() {
+        std::mem::forget(active);
+    } else {
+        drop(active);
+    }
+    let is_traced = route.starts_with(TRACED) && ctx.tracer().is_on();
+    let step = Some(&trace).filter(|_| is_traced);
+    let ended_us = measure(ctx, &method, route, (&response, began_us), step);
+    if trace.is_sampled() && is_traced {
         ctx.tracer().record([Span {
             ids: trace.ids(parent),
             start_us: began_us,
@@ -87,16 +95,47 @@ pub(super) async fn around(
             },
         }]);
     }
-    let labels = [method.as_str(), route, status.as_str()];
-    ctx.metrics()
-        .http
-        .with_label_values(&labels)
-        .observe(seconds(took_us));
-    tracing::debug!(trace_id = trace.id(), %method, route, status = status.as_u16(), took_us, "request");
+    tracing::debug!(trace_id = trace.id(), span_id = trace.step_id(), %method, route, status = status.as_u16(),
+        took_us = ended_us - began_us, "request");
     if let Ok(value) = HeaderValue::from_str(&request_id) {
         response.headers_mut().insert("x-request-id", value);
     }
     response
+}
+
+/// Counts an answer and how long it took; returns now.
+fn measure(
+    ctx: &Context,
+    method: &Method,
+    route: &str,
+    (response, began_us): (&Response, i64),
+    step: Option<&Trace>,
+) -> i64 {
+    let now_us = ctx.now_us();
+    let status = response.status();
+    if planted!(ctx, Bug::RefusalsUncounted) && status.is_client_error() {
+        return now_us;
+    }
+    let labels = [method.as_str(), route, status.as_str()];
+    let http = &ctx.metrics().http;
+    http.observe(&labels, now_us - began_us, (step, now_us));
+    now_us
+}
+
+/// A request in work, however it ends: a client who hangs up takes its handler along.
+struct Active(Context);
+
+impl Active {
+    fn one(ctx: &Context) -> Self {
+        ctx.metrics().requests_in_flight.inc();
+        Self(ctx.clone())
+    }
+}
+
+impl Drop for Active {
+    fn drop(&mut self) {
+        self.0.metrics().requests_in_flight.dec();
+    }
 }
 
 /// What a request was about, `order.id` for example: in the extensions of an answer, so that the request can be found

@@ -2,10 +2,10 @@
 
 use super::{Api, Doc, Id, Listing, Params, Problem, list, list::Page};
 use crate::broker::{BrokerError, DeadBody, DeadLetter, Depth, Tapped};
-use crate::{Context, Result, Service, inbox, log};
+use crate::{Context, Result, Service, inbox, log, metrics::seconds};
 use axum::Extension;
 use axum::extract::State;
-use axum::http::{StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use contract::MessageId;
 use schemars::JsonSchema;
@@ -28,7 +28,7 @@ pub(super) fn add(api: Api) -> Api {
     .get(
         "/metrics",
         metrics,
-        Doc::new("Metrics in Prometheus' text format").answers(200, "metrics"),
+        Doc::new("Metrics in Prometheus' text format, or that of OpenMetrics with examples when it is accepted").answers(200, "metrics"),
     )
     .get(
         "/api/v1/events",
@@ -142,19 +142,34 @@ async fn ready(State(ctx): State<Context>) -> Response {
         .into_response()
 }
 
+/// What Prometheus asks for when it can take examples.
+const OPEN_METRICS: &str = "application/openmetrics-text";
+
 async fn metrics(
     State(ctx): State<Context>,
     Extension(service): Extension<Arc<dyn Service>>,
+    headers: HeaderMap,
 ) -> Response {
     // Who watches an outage must see it: without the database everything else is told all the same.
-    let asked = tokio::time::timeout(MEASURE_MAX, measure(&ctx, &*service)).await;
+    let asked = tokio::time::timeout(MEASURE_MAX, measure(&ctx, &*service));
+    let depth = tokio::time::timeout(MEASURE_MAX, ctx.broker().depth(ctx.service()));
+    let (asked, depth) = tokio::join!(asked, depth);
     let is_up = matches!(asked, Ok(Ok(())));
     ctx.metrics().store_up.set(i64::from(is_up));
-    let text = [(
-        header::CONTENT_TYPE,
-        "text/plain; version=0.0.4; charset=utf-8",
-    )];
-    (text, ctx.metrics().text()).into_response()
+    if let Ok(Ok(depth)) = depth {
+        ctx.metrics().show_queue(&depth);
+    }
+    ctx.metrics().show_connections(&ctx.store().connections());
+    let accepted = headers.get_all(header::ACCEPT).iter();
+    let mut accepted = accepted.filter_map(|accepted| accepted.to_str().ok());
+    let (kind, text) = if accepted.any(|accepted| accepted.contains(OPEN_METRICS)) {
+        let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+        (kind, ctx.metrics().open_metrics())
+    } else {
+        let kind = "text/plain; version=0.0.4; charset=utf-8";
+        (kind, ctx.metrics().text())
+    };
+    ([(header::CONTENT_TYPE, kind)], text).into_response()
 }
 
 /// How long the database may take to tell what it knows: who asks for metrics has little patience.
@@ -165,9 +180,8 @@ async fn measure(ctx: &Context, service: &dyn Service) -> Result<()> {
     service.measure(ctx).await?;
     let (pending, oldest_us) = log::pending(ctx.store()).await?;
     ctx.metrics().outbox_pending.set(pending);
-    ctx.metrics()
-        .outbox_oldest_us
-        .set(oldest_us.map_or(0, |oldest| ctx.now_us() - oldest));
+    let age_us = oldest_us.map_or(0, |oldest| (ctx.now_us() - oldest).max(0));
+    ctx.metrics().outbox_oldest.set(seconds(age_us));
     Ok(())
 }
 

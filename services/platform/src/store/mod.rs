@@ -54,9 +54,30 @@ pub enum StoreError {
 /// The result of asking a store.
 pub type Result<T, E = StoreError> = std::result::Result<T, E>;
 
+/// What a pool of connections holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Connections {
+    /// What they are for: `write`, `read` or `snapshot`.
+    pub pool: &'static str,
+    /// In somebody's hands.
+    pub used: usize,
+    /// Open and in nobody's hands.
+    pub idle: usize,
+    /// Not open; so many more may be.
+    pub free: usize,
+}
+
 /// A database of one service.
 #[async_trait]
 pub trait Store: Send + Sync {
+    /// What it is: `sqlite` or `postgresql`.
+    fn engine(&self) -> &'static str;
+
+    /// What its pools hold; none where there is nothing to wait for but one writer.
+    fn connections(&self) -> Vec<Connections> {
+        Vec::new()
+    }
+
     /// Begins a write transaction; waits, in order of arrival, while there are as many as the engine has writers:
     /// one when embedded.
     async fn begin(&self) -> Result<Box<dyn Tx>>;

@@ -99,6 +99,10 @@ pub(crate) fn connect(path: &Path, synchronous: Synchronous) -> Result<Connectio
 
 #[async_trait]
 impl Store for Sqlite {
+    fn engine(&self) -> &'static str {
+        "sqlite"
+    }
+
     async fn begin(&self) -> Result<Box<dyn Tx>> {
         self.on_writer(Access::Write).await
     }

@@ -15,10 +15,13 @@ mod settings;
 mod span;
 mod tracer;
 
-pub use pipeline::{Pipeline, TelemetryError};
+pub use pipeline::{Pipeline, TelemetryError, resource_in_a_world};
 pub use settings::{BadVariable, Protocol, Sampling, Settings};
 pub use span::{Ids, Outcome, Span, What};
 pub use tracer::Tracer;
+
+/// A span as a collector gets it.
+pub use opentelemetry_sdk::trace::SpanData;
 
 pub(crate) use batch::{TARGET, applying, committing, ended, failed, ids, part, publishing};
 pub(crate) use tracer::mixed;
@@ -28,5 +31,7 @@ pub(crate) use tracer::mixed;
 pub const SCHEMA_URL: &str = "https://opentelemetry.io/schemas/1.44.0";
 /// The instrumentation scope of every span.
 pub const SCOPE: &str = "crashcart";
+/// Everything that the shop tells of itself, in one list: YAML.
+pub const REGISTRY: &str = include_str!("../../telemetry.yaml");
 /// The exchange, as spans name it: without the prefix of a run, so that names stay few.
 pub const EXCHANGE: &str = "checkout.events";

@@ -148,10 +148,21 @@ impl Pipeline {
 
 fn resource(settings: &Settings, service: &'static str, seed: u64) -> Resource {
     let instance = Uuid::from_u64_pair(super::tracer::mixed(seed), seed);
-    let given = settings
-        .resource
-        .iter()
-        .map(|(key, value)| KeyValue::new(key.clone(), value.clone()));
+    described(&settings.resource, service, (instance, std::process::id()))
+}
+
+/// What a service in a world says that it is.
+pub fn resource_in_a_world(service: &'static str) -> Resource {
+    described(&[], service, (Uuid::nil(), 0))
+}
+
+fn described(
+    given: &[(String, String)],
+    service: &'static str,
+    (instance, pid): (Uuid, u32),
+) -> Resource {
+    let given = given.iter();
+    let given = given.map(|(key, value)| KeyValue::new(key.clone(), value.clone()));
     Resource::builder_empty()
         .with_attributes(given)
         .with_attributes([
@@ -159,7 +170,7 @@ fn resource(settings: &Settings, service: &'static str, seed: u64) -> Resource {
             KeyValue::new("service.namespace", super::SCOPE),
             KeyValue::new("service.version", env!("CARGO_PKG_VERSION")),
             KeyValue::new("service.instance.id", instance.to_string()),
-            KeyValue::new("process.pid", i64::from(std::process::id())),
+            KeyValue::new("process.pid", i64::from(pid)),
             KeyValue::new("telemetry.sdk.language", "rust"),
             KeyValue::new("telemetry.sdk.name", "opentelemetry"),
         ])

@@ -64,18 +64,16 @@ impl Tracer {
         Self::new(Arc::new(queue), &settings, resource, seed)
     }
 
-    /// The steps that were recorded and nobody has taken.
-    pub fn take(&self) -> Vec<Span> {
-        let waiting = self
-            .0
-            .as_ref()
-            .map(|recording| recording.queue.take(usize::MAX));
-        let waiting = waiting.into_iter().flatten();
-        let steps = waiting.filter_map(|waiting| match waiting {
-            Waiting::Step(span) => Some(span),
-            Waiting::Whole(_) => None,
-        });
-        steps.collect()
+    /// The spans that were recorded and nobody has taken, as a collector would get them.
+    pub fn take(&self) -> Vec<SpanData> {
+        let Some(recording) = &self.0 else {
+            return Vec::new();
+        };
+        let queue = &recording.queue;
+        let waiting = queue.take(usize::MAX).into_iter();
+        waiting
+            .map(|waiting| queue.finisher.finish(waiting))
+            .collect()
     }
 
     /// Whether anything is recorded at all.

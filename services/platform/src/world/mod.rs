@@ -16,7 +16,7 @@ use crate::fault::{Doom, FaultyBroker, FaultyStore, Site};
 use crate::lock::lock;
 use crate::logs::{self, Format, LogSettings, Sink};
 use crate::store::Store;
-use crate::telemetry::{Span, Tracer};
+use crate::telemetry::{SpanData, Tracer};
 use crate::{Clock, Context, Parts, Running, Service, Settings};
 use axum::Router;
 use axum::body::Body;
@@ -74,6 +74,7 @@ struct Inner {
     nodes: Mutex<BTreeMap<&'static str, Arc<Node>>>,
     log: Arc<Mutex<String>>,
     deaths: Mutex<Vec<(&'static str, i64)>>,
+    last_words: Mutex<Vec<(&'static str, i64, String)>>,
 }
 
 struct Node {
@@ -122,6 +123,7 @@ impl World {
             nodes: Mutex::default(),
             log: Arc::default(),
             deaths: Mutex::default(),
+            last_words: Mutex::default(),
         }));
         Ground::note(&world);
         world
@@ -191,6 +193,8 @@ impl World {
         if let Some(ctx) = ctx {
             lock(&self.0.deaths).push((name, self.now_us()));
             ctx.aborted().await;
+            let counted = ctx.metrics().open_metrics();
+            lock(&self.0.last_words).push((name, self.now_us(), counted));
         }
     }
 
@@ -286,14 +290,17 @@ impl World {
     }
 
     /// What was traced and not asked for before, by service.
-    pub fn traced(&self) -> Vec<(&'static str, Span)> {
+    pub fn traced(&self) -> Vec<(&'static str, Vec<SpanData>)> {
         let nodes = lock(&self.0.nodes);
         let nodes = nodes.iter();
-        let spans = nodes.flat_map(|(name, node)| {
-            let spans = node.tracer.take().into_iter();
-            spans.map(|span| (*name, span))
-        });
-        spans.collect()
+        nodes
+            .map(|(name, node)| (*name, node.tracer.take()))
+            .collect()
+    }
+
+    /// What services that died had counted by then: which, when, and the text.
+    pub fn last_words(&self) -> Vec<(&'static str, i64, String)> {
+        lock(&self.0.last_words).clone()
     }
 
     /// Which services died when, microseconds since 1970.

@@ -103,6 +103,10 @@ impl Seen {
 
 #[async_trait]
 impl Broker for Tapping {
+    fn engine(&self) -> &'static str {
+        "rabbitmq"
+    }
+
     async fn publish(&self, batch: &[Message]) -> Result<(), BrokerError> {
         self.rabbit()?.publish(batch).await?;
         let mut confirmed = lock(&self.confirmed);

@@ -7,7 +7,7 @@ use contract::{Bug, Cents, Message, OrderId, PaymentId};
 use futures_util::future::join_all;
 use http_body_util::BodyExt;
 use platform::stage::Stage;
-use platform::telemetry::Span;
+use platform::telemetry::SpanData;
 use platform::world::Mischief;
 use serde_json::{Value, json};
 use shop::ProviderSettings;
@@ -54,7 +54,9 @@ pub struct Seen {
     pub read: Vec<(String, String)>,
     pub poisoned_at_us: i64,
     /// What each service traced.
-    pub spans: Vec<(&'static str, Span)>,
+    pub spans: Vec<SpanData>,
+    /// What each life of each service had counted at its end.
+    pub metrics: Vec<(&'static str, String)>,
 }
 
 impl Seen {
@@ -91,6 +93,26 @@ impl Seen {
             .filter(|event| event["type"] == *kind)
             .map(|event| text(event, "subject"))
             .collect()
+    }
+
+    /// The lines of the metrics of a service that begin like this.
+    pub fn counted<'a>(
+        &'a self,
+        service: &'a str,
+        begin: &'a str,
+    ) -> impl Iterator<Item = &'a str> {
+        let texts = self.metrics.iter().filter(move |(of, _)| *of == service);
+        let lines = texts.flat_map(|(_, text)| text.lines());
+        lines.filter(move |line| line.starts_with(begin))
+    }
+
+    /// The sum of those lines.
+    pub fn sum(&self, service: &str, begin: &str) -> f64 {
+        let values = self.counted(service, begin);
+        let values = values.filter_map(|line| line.rsplit_once(' '));
+        values
+            .filter_map(|(_, value)| value.parse::<f64>().ok())
+            .sum()
     }
 
     /// The payment that was charged; null if there is none.
@@ -328,7 +350,13 @@ impl Shop {
                 .await,
             tap: stage.tapped().await,
             poisoned_at_us,
-            spans: stage.world().traced(),
+            spans: stage
+                .world()
+                .traced()
+                .into_iter()
+                .flat_map(|(_, spans)| spans)
+                .collect(),
+            metrics: counted(stage),
             ..Seen::default()
         };
         for service in shop::QUEUES {
@@ -344,6 +372,18 @@ impl Shop {
         seen.read = self.read.into_inner().expect("no panic");
         seen
     }
+}
+
+/// What each life of each service counted: those that died, and those that live.
+fn counted(stage: &Stage) -> Vec<(&'static str, String)> {
+    let world = stage.world();
+    let died = world.last_words().into_iter();
+    let died = died.map(|(service, _, text)| (service, text));
+    let live = shop::SERVICES.map(|service| {
+        let text = world.context(service).metrics().open_metrics();
+        (service, text)
+    });
+    died.chain(live).collect()
 }
 
 /// An answer: its status and its JSON body; none when there was none.

@@ -8,7 +8,7 @@ mod kit;
 use contract::{Bug, Message};
 use kit::{Seen, Trouble, id, number, text, under};
 use platform::stage::play;
-use platform::telemetry::{Outcome, Span, What};
+use platform::telemetry::SpanData;
 use serde_json::Value;
 use std::collections::BTreeSet;
 
@@ -181,29 +181,84 @@ const CASES: &[Case] = &[
         twice(seen, "reservation.canceled")
     }),
     (Bug::NewRoot, Trouble::None, |seen| {
-        heard(seen).any(|(span, _)| span.ids.parent == 0)
+        heard(seen).any(|span| parent(span) == [0; 8])
     }),
     (
         Bug::ForgetTheContext,
         Trouble::Crash(orders::NAME, 60),
-        |seen| heard(seen).any(|(span, _)| span.ids.parent == 0),
+        |seen| heard(seen).any(|span| parent(span) == [0; 8]),
     ),
     (Bug::SilentCompensation, Trouble::None, |seen| {
-        !heard(seen).any(|(_, kind)| kind == "payment.failed")
+        !heard(seen).any(|span| attribute(span, KIND) == "payment.failed")
     }),
     (
         Bug::TracedBeforeCommit,
         Trouble::Crash(orders::NAME, 60),
         |seen| {
             let mut applied = BTreeSet::new();
-            heard(seen).any(|(span, _)| !applied.insert(span.ids.span))
+            heard(seen).any(|span| !applied.insert(span.span_context.span_id().to_bytes()))
         },
     ),
     (Bug::ParentOfANeighbour, Trouble::None, |seen| {
-        heard(seen).any(|(span, _)| {
-            let mut others = seen.spans.iter().map(|(_, other)| other.ids);
-            !others.any(|other| other.trace == span.ids.trace && other.span == span.ids.parent)
+        heard(seen).any(|span| {
+            let mut others = seen.spans.iter().map(|other| &other.span_context);
+            !others.any(|other| {
+                other.trace_id() == span.span_context.trace_id()
+                    && other.span_id() == span.parent_span_id
+            })
         })
+    }),
+    (Bug::RenameAnAttribute, Trouble::None, |seen| {
+        let mut calls = seen.spans.iter().filter(|span| span.name == "charge");
+        calls.any(|span| attribute(span, "crashcart.payment.id").is_empty())
+    }),
+    (
+        Bug::CountedBeforeCommit,
+        Trouble::Crash(orders::NAME, 60),
+        |seen| {
+            let said = seen.said("order.created").count();
+            let begin = "crashcart_events_said_total{type=\"order.created\"}";
+            seen.sum(orders::NAME, begin) > number_of(said)
+        },
+    ),
+    (
+        Bug::RepeatsCountedAsApplied,
+        Trouble::Duplicates("payment.processed"),
+        |seen| {
+            let said = seen.said("payment.processed").count();
+            let begin = "crashcart_message_lag_seconds_count{type=\"payment.processed\"}";
+            seen.sum(products::NAME, begin) > number_of(said)
+        },
+    ),
+    (Bug::MillisecondsForSeconds, Trouble::Outage, |seen| {
+        // No story takes as long.
+        seen.sum(products::NAME, "crashcart_message_lag_seconds_sum") > 500.0
+    }),
+    (Bug::ForgetTheActive, Trouble::None, |seen| {
+        seen.sum(orders::NAME, "http_server_active_requests") > 0.0
+    }),
+    (Bug::RefusalsUncounted, Trouble::None, |seen| {
+        let mut told = seen.told.iter();
+        let is_refused = told.any(|(_, status, _)| (400..500).contains(status));
+        let mut counted = seen.counted(orders::NAME, "http_server_request_duration_seconds_count");
+        is_refused && !counted.any(|line| line.contains("code=\"4"))
+    }),
+    (Bug::ExampleOfNowhere, Trouble::None, |seen| {
+        let traces: BTreeSet<String> = seen
+            .spans
+            .iter()
+            .map(|span| span.span_context.trace_id().to_string())
+            .collect();
+        let mut lines = seen.counted(products::NAME, "crashcart_message_lag_seconds_bucket");
+        lines.any(|line| {
+            let named = line.split_once("trace_id=\"");
+            named.is_some_and(|(_, rest)| !traces.contains(&rest[..32]))
+        })
+    }),
+    (Bug::OrderAsLabel, Trouble::None, |seen| {
+        let order = text(seen.order("paid"), "id");
+        let mut lines = seen.counted(orders::NAME, "crashcart_sagas_settled_total");
+        !order.is_empty() && lines.any(|line| line.contains(order))
     }),
     (Bug::ConsumerDies, Trouble::None, stuck),
     (Bug::NoReconnect, Trouble::Outage, stuck),
@@ -258,12 +313,28 @@ fn charged_for_nothing(seen: &Seen) -> bool {
     charges.any(|charge| seen.charged(charge).is_null())
 }
 
-/// The steps in which a message was applied, and its type.
-fn heard(seen: &Seen) -> impl Iterator<Item = (&Span, &'static str)> {
-    seen.spans.iter().filter_map(|(_, span)| match &span.what {
-        What::Process { kind, outcome, .. } if *outcome == Outcome::Applied => Some((span, *kind)),
-        _ => None,
-    })
+/// The attribute that says of which type a message is.
+const KIND: &str = "messaging.rabbitmq.destination.routing_key";
+
+/// The steps in which a message was applied.
+fn heard(seen: &Seen) -> impl Iterator<Item = &SpanData> {
+    let spans = seen.spans.iter();
+    spans.filter(|span| attribute(span, "crashcart.outcome") == "applied")
+}
+
+/// What an attribute says; empty if it is not there.
+fn attribute(span: &SpanData, key: &str) -> String {
+    let mut attributes = span.attributes.iter();
+    let found = attributes.find(|attribute| attribute.key.as_str() == key);
+    found.map_or(String::new(), |found| found.value.as_str().into_owned())
+}
+
+fn parent(span: &SpanData) -> [u8; 8] {
+    span.parent_span_id.to_bytes()
+}
+
+fn number_of(n: usize) -> f64 {
+    f64::from(u32::try_from(n).unwrap_or(u32::MAX))
 }
 
 /// The event in a log that was published as `message`.

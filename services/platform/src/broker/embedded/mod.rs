@@ -222,6 +222,10 @@ async fn wait(pause: Option<Duration>) {
 
 #[async_trait]
 impl Broker for Embedded {
+    fn engine(&self) -> &'static str {
+        "embedded"
+    }
+
     async fn publish(&self, batch: &[Message]) -> Result<()> {
         let encode = |message: &Message| {
             let json = message

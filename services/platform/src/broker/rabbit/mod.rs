@@ -126,6 +126,10 @@ impl Rabbit {
 
 #[async_trait]
 impl Broker for Rabbit {
+    fn engine(&self) -> &'static str {
+        "rabbitmq"
+    }
+
     async fn publish(&self, batch: &[Message]) -> Result<()> {
         let link = self.0.publishing.link().await?;
         let outcome = publisher::publish(&link, &self.0.settings, batch).await;

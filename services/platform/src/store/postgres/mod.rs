@@ -14,7 +14,7 @@ mod tls;
 mod together;
 mod tx;
 
-use super::{Claim, Find, Result, Row, Store, StoreError, Tx};
+use super::{Claim, Connections, Find, Result, Row, Store, StoreError, Tx};
 use async_trait::async_trait;
 use bind::Wire;
 use looks::Looks;
@@ -170,6 +170,20 @@ fn session(
 
 #[async_trait]
 impl Store for Postgres {
+    fn engine(&self) -> &'static str {
+        "postgresql"
+    }
+
+    fn connections(&self) -> Vec<Connections> {
+        [
+            ("write", &self.writers),
+            ("read", &self.readers),
+            ("snapshot", &self.snapshots),
+        ]
+        .map(|(name, pool)| pool.state(name))
+        .to_vec()
+    }
+
     async fn begin(&self) -> Result<Box<dyn Tx>> {
         let held = self.writers.take(None).await?;
         Ok(Box::new(PgTx::begin(held, Access::Write)))

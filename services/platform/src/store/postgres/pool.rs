@@ -4,7 +4,7 @@
 
 use super::link::{Link, silence};
 use crate::backoff::Backoff;
-use crate::store::{Result, StoreError};
+use crate::store::{Connections, Result, StoreError};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -87,16 +87,19 @@ impl Door {
 pub(super) struct Pool {
     door: Arc<Door>,
     config: Config,
+    slots: usize,
     permits: Arc<Semaphore>,
     idle: Mutex<Vec<Link>>,
 }
 
 impl Pool {
     pub(super) fn new(door: Arc<Door>, config: Config, slots: usize) -> Arc<Self> {
+        let slots = slots.max(1);
         Arc::new(Self {
             door,
             config,
-            permits: Arc::new(Semaphore::new(slots.max(1))),
+            slots,
+            permits: Arc::new(Semaphore::new(slots)),
             idle: Mutex::default(),
         })
     }
@@ -121,6 +124,18 @@ impl Pool {
             pool: Arc::clone(self),
             _permit: permit,
         })
+    }
+
+    /// What it holds just now.
+    pub(super) fn state(&self, pool: &'static str) -> Connections {
+        let idle = self.idle().iter().filter(|link| link.is_open()).count();
+        let used = self.slots.saturating_sub(self.permits.available_permits());
+        Connections {
+            pool,
+            used,
+            idle,
+            free: self.slots.saturating_sub(used + idle),
+        }
     }
 
     fn idle_link(&self) -> Option<Link> {
