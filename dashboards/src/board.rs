@@ -121,12 +121,16 @@ impl Query {
     pub fn needs(&self) -> Needs {
         let has = |name: &&str| self.expr.contains(*name);
         let is_rare = RARE.iter().any(has) && !self.expr.contains("vector(0)");
-        match () {
-            () if self.expr.contains("rabbitmq_") => Needs::RabbitMq,
-            () if self.expr.contains("crashcart_run_") => Needs::Harness,
-            () if self.expr.contains("crashcart_store_connections") => Needs::Postgres,
-            () if is_rare => Needs::Trouble,
-            () => Needs::Orders,
+        if self.expr.contains("rabbitmq_") {
+            Needs::RabbitMq
+        } else if self.expr.contains("crashcart_run_") {
+            Needs::Harness
+        } else if self.expr.contains("crashcart_store_connections") {
+            Needs::Postgres
+        } else if is_rare {
+            Needs::Trouble
+        } else {
+            Needs::Orders
         }
     }
 

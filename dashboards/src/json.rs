@@ -3,6 +3,7 @@
 use crate::PROMETHEUS;
 use crate::board::{Board, Kind, Panel, Unit};
 use crate::palette::{BAD, NAMED};
+use crate::promql::FAULTS;
 use serde_json::{Map, Value, json};
 
 /// The oldest form that has everything used here; Grafana brings it up to date as it reads it.
@@ -50,7 +51,7 @@ fn faults() -> Value {
         "datasource": datasource(),
         "enable": true,
         "iconColor": BAD,
-        "expr": "max by (fault, service) (crashcart_run_fault_active) > 0",
+        "expr": FAULTS,
         "step": "1s",
         "titleFormat": "{{fault}}",
         "textFormat": "at {{service}}",

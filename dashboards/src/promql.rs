@@ -5,6 +5,8 @@ use std::time::Duration;
 
 /// The services that tell of a process of their own.
 pub(crate) const SHOP: &str = r#"service=~"orders|products|payments|provider""#;
+/// Each fault that is on, with the service that it is at.
+pub(crate) const FAULTS: &str = "max by (fault, service) (crashcart_run_fault_active) > 0";
 /// Grafana puts at least four scrapes here.
 const RATE: &str = "[$__rate_interval]";
 

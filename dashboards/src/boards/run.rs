@@ -2,7 +2,7 @@
 
 use crate::board::{Board, Kind, Panel, Row, Unit, row};
 use crate::palette::{CALM, WARN};
-use crate::promql::{quantile, rate};
+use crate::promql::{FAULTS, quantile, rate};
 
 const DESCRIPTION: &str = "The same orders as **their clients** saw them, counted by the harness from the moment each was \
     *meant* to start. Accepted should follow offered, settled should follow accepted. Where a fault is on, a dent is \
@@ -62,7 +62,7 @@ fn course() -> Row {
             Panel::new(Kind::States(["off", "on"]), "Faults", "What is broken on purpose, and where. The same times are marked on every board.")
                 .size(24, 7)
                 .steps(&[(f64::NEG_INFINITY, CALM), (1.0, WARN)])
-                .ask("{{fault}} at {{service}}", "max by (fault, service) (crashcart_run_fault_active) > 0")
+                .ask("{{fault}} at {{service}}", FAULTS)
                 .nothing("nothing is broken on purpose"),
         ],
     )
