@@ -6,6 +6,8 @@ WORKDIR /src
 COPY Cargo.toml Cargo.lock ./
 COPY services services
 COPY harness harness
+# Nothing of it is built; the workspace names it.
+COPY dashboards dashboards
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
     --mount=type=cache,target=/src/target \
     cargo build --release --locked -p shop -p harness \

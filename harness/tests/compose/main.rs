@@ -173,7 +173,7 @@ fn whatever_runs_for_long_has_a_health_check_and_every_image_a_version() {
     for (name, service) in services(&compose) {
         let image = service["image"].as_str().expect("an image");
         assert!(is_pinned(image), "{name}: {image}");
-        let is_one_shot = service.get("profiles").is_some();
+        let is_one_shot = strings(&service["profiles"]) == ["run"];
         assert!(
             is_one_shot || service["healthcheck"]["test"].is_array(),
             "{name}"
@@ -185,7 +185,78 @@ fn whatever_runs_for_long_has_a_health_check_and_every_image_a_version() {
 fn is_pinned(image: &str) -> bool {
     let tag = image.rsplit_once(':').map_or("", |(_, tag)| tag);
     let version = tag.split('-').next().unwrap_or_default();
+    let version = version.strip_prefix('v').unwrap_or(version);
     version.contains('.') && version.split('.').all(|part| part.parse::<u32>().is_ok())
+}
+
+#[test]
+fn whoever_looks_at_the_shop_is_asked_for_by_name_and_finds_its_settings_here() {
+    let compose = compose();
+    let observers = services(&compose)
+        .iter()
+        .filter(|(_, service)| strings(&service["profiles"]) == ["observe"]);
+    let names: Vec<&str> = observers.map(|(name, _)| name.as_str()).collect();
+    assert_eq!(
+        BTreeSet::from_iter(names),
+        ["grafana", "jaeger", "prometheus"].into()
+    );
+    let mut mounted = BTreeSet::new();
+    for (name, service) in services(&compose) {
+        for port in strings(&service["ports"]) {
+            assert!(port.starts_with("127.0.0.1:"), "{name}: {port}");
+        }
+        for volume in strings(&service["volumes"]) {
+            let Some((here, there)) = volume.split_once(':') else {
+                panic!("{name}: {volume}");
+            };
+            if here.starts_with("./") {
+                assert!(root().join(here).exists(), "{name}: {here}");
+                assert!(there.ends_with(":ro"), "{name}: {volume}");
+                mounted.insert(here.to_owned());
+            } else {
+                assert!(compose["volumes"].as_object().unwrap().contains_key(here));
+            }
+        }
+    }
+    assert_eq!(mounted.len(), 4, "{mounted:?}");
+    let grafana = &compose["services"]["grafana"];
+    let home = variables(grafana)["GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH"];
+    let home = home.strip_prefix("/etc/grafana/").expect("a board");
+    assert!(root().join("dashboards/grafana").join(home).exists());
+}
+
+#[test]
+fn prometheus_asks_each_service_on_the_port_that_it_listens_on() {
+    let compose = compose();
+    let config: Value =
+        serde_saphyr::from_str(&text("dashboards/prometheus/prometheus.yml")).expect("YAML");
+    let jobs = config["scrape_configs"].as_array().expect("jobs").iter();
+    let asked: BTreeMap<&str, u64> = jobs
+        .map(|job| {
+            let place = &job["dns_sd_configs"][0];
+            let host = place["names"][0].as_str().expect("a name");
+            (host, place["port"].as_u64().expect("a port"))
+        })
+        .collect();
+    for (name, port) in SHOP {
+        assert_eq!(asked[name].to_string(), port);
+    }
+    let command = strings(&compose["services"]["harness"]["command"]).join(" ");
+    assert!(command.ends_with(&format!("--metrics 0.0.0.0:{}", asked["harness"])));
+    assert!(
+        asked
+            .keys()
+            .all(|host| services(&compose).contains_key(*host))
+    );
+}
+
+#[test]
+fn without_a_collector_nothing_is_traced_and_nobody_complains() {
+    let compose = compose();
+    for (name, _) in SHOP {
+        let service = &compose["services"][name];
+        assert_eq!(variables(service)["OTEL_EXPORTER_OTLP_ENDPOINT"], "");
+    }
 }
 
 #[test]
