@@ -102,9 +102,7 @@ fn lines_of(path: &Path, order: OrderId) -> std::io::Result<Vec<SpanLine<'static
 }
 
 /// The trace with most of the steps: a repeated request has one of its own.
-pub(crate) fn home<'a>(
-    lines: impl IntoIterator<Item = &'a SpanLine<'static>>,
-) -> Option<String> {
+pub(crate) fn home<'a>(lines: impl IntoIterator<Item = &'a SpanLine<'static>>) -> Option<String> {
     let mut steps: BTreeMap<&str, usize> = BTreeMap::new();
     for line in lines {
         *steps.entry(&line.trace).or_default() += 1;

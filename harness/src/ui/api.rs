@@ -146,7 +146,10 @@ fn wanted(query: &str) -> Result<Wanted, Problem> {
             "show" => wanted.show = show(value)?,
             _ => {
                 let message = "is not known; there are limit, q and show";
-                return Err(Problem::parameter(&name.chars().take(40).collect::<String>(), message));
+                return Err(Problem::parameter(
+                    &name.chars().take(40).collect::<String>(),
+                    message,
+                ));
             }
         }
     }

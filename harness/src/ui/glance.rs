@@ -37,7 +37,7 @@ pub struct Glance<'a> {
     pub because: Option<&'a str>,
     /// When its first step began, microseconds since 1970.
     pub start_us: i64,
-    /// From there to the end of its last step.
+    /// From there to the end of its last step, but for messages that came again: these may come at any time.
     pub took_us: i64,
     /// How many steps it took.
     pub steps: usize,
@@ -91,10 +91,11 @@ impl<'a> Glance<'a> {
         let mut lines: Vec<_> = at_home(all, &trace).map(|step| &step.line).collect();
         lines.sort_by_key(|line| line.start_us);
         let start_us = lines.first()?.start_us;
-        let end_us = lines.iter().map(|line| line.end_us).max()?;
+        let first = lines.iter().filter(|line| !is_repeated(line));
+        let end_us = first.clone().map(|line| line.end_us).max();
         let mut services: Vec<&str> = Vec::new();
         let mut bars = Vec::new();
-        for line in &lines {
+        for line in first {
             let known = services.iter().position(|known| *known == line.service);
             let service = known.unwrap_or(services.len());
             if known.is_none() {
@@ -115,7 +116,7 @@ impl<'a> Glance<'a> {
             },
             because: failures.into_iter().find(|event| has_said(event)),
             start_us,
-            took_us: end_us - start_us,
+            took_us: end_us.unwrap_or(start_us) - start_us,
             steps: lines.len(),
             services,
             errors: lines.iter().filter(|line| line.is_error).count(),
@@ -169,6 +170,11 @@ fn at_home<'a>(all: &'a [Step], trace: &str) -> impl Iterator<Item = &'a Step> {
 
 const fn took_us(line: &SpanLine<'_>) -> i64 {
     line.end_us - line.start_us
+}
+
+/// Whether a message was heard that had been applied before.
+pub(super) fn is_repeated(line: &SpanLine<'_>) -> bool {
+    line.outcome.as_deref() == Some("duplicate")
 }
 
 /// The event that a step has said.

@@ -6,7 +6,10 @@ const PAGE: &str = include_str!("page.html");
 
 /// What a browser may do with the page of a server: run what carries its number, and ask the server.
 pub(super) fn policy(nonce: &str) -> String {
-    format!("{}; connect-src 'self'; frame-ancestors 'none'", base(nonce))
+    format!(
+        "{}; connect-src 'self'; frame-ancestors 'none'",
+        base(nonce)
+    )
 }
 
 fn base(nonce: &str) -> String {
@@ -42,5 +45,6 @@ fn filled(nonce: &str, policy: &str, data: &impl Serialize) -> String {
     let json = json.replace('<', "\\u003c");
     // The data comes last: what looks like a place in it is none.
     let page = PAGE.replace("{{nonce}}", nonce);
-    page.replace("{{policy}}", policy).replace("{{data}}", &json)
+    page.replace("{{policy}}", policy)
+        .replace("{{data}}", &json)
 }

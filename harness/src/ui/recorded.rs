@@ -3,7 +3,7 @@
 //! The file of spans is read twice: once to choose, and once for the steps of the chosen. So a run of any length takes a
 //! few dozen bytes an order, and what is written is bounded.
 
-use super::glance::{Whole, said};
+use super::glance::{Whole, is_repeated, said};
 use super::page;
 use super::step::Step;
 use crate::check::About;
@@ -179,8 +179,8 @@ fn look(spans: &Path) -> io::Result<BTreeMap<Uuid, Seen>> {
             to_us: i64::MIN,
             is_wrong: false,
         });
-        // A repeated request may come at any time.
-        if span.kind != "server" {
+        // What is repeated may come at any time.
+        if span.kind != "server" && !is_repeated(span) {
             seen.from_us = seen.from_us.min(span.start_us);
             seen.to_us = seen.to_us.max(span.end_us);
         }
@@ -202,10 +202,7 @@ fn choose(seen: &BTreeMap<Uuid, Seen>, violated: &BTreeMap<Uuid, BTreeSet<&str>>
     chosen.extend(wrong.filter(|id| !violated.contains_key(id)));
     chosen.truncate(WRONG);
     let is_left = |chosen: &[Uuid], id: &Uuid| !chosen.contains(id);
-    let mut left: Vec<_> = seen
-        .iter()
-        .filter(|(id, _)| is_left(&chosen, id))
-        .collect();
+    let mut left: Vec<_> = seen.iter().filter(|(id, _)| is_left(&chosen, id)).collect();
     left.sort_by_key(|(_, seen)| std::cmp::Reverse(seen.to_us.saturating_sub(seen.from_us)));
     chosen.extend(left.iter().take(SLOWEST).map(|(id, _)| **id));
     let mut left: Vec<_> = left.into_iter().skip(SLOWEST).collect();
@@ -216,8 +213,7 @@ fn choose(seen: &BTreeMap<Uuid, Seen>, violated: &BTreeMap<Uuid, BTreeSet<&str>>
 }
 
 fn steps_of(spans: &Path, chosen: &[Uuid]) -> io::Result<BTreeMap<Uuid, Vec<Step>>> {
-    let mut steps: BTreeMap<Uuid, Vec<Step>> =
-        chosen.iter().map(|id| (*id, Vec::new())).collect();
+    let mut steps: BTreeMap<Uuid, Vec<Step>> = chosen.iter().map(|id| (*id, Vec::new())).collect();
     each(spans, |order, span| {
         if let Some(steps) = steps.get_mut(&order)
             && steps.len() < STEPS_MAX

@@ -139,7 +139,10 @@ fn bounded(mut line: SpanLine<'static>) -> SpanLine<'static> {
 }
 
 fn linked(span: &Span) -> Vec<[String; 2]> {
-    let hex = |id: &[u8]| id.iter().map(|byte| format!("{byte:02x}")).collect();
+    let hex = |id: &[u8]| {
+        let number = id.iter().fold(0_u128, |n, byte| n << 8 | u128::from(*byte));
+        format!("{number:0digits$x}", digits = 2 * id.len())
+    };
     let links = span.links.iter();
     links
         .map(|link| [hex(&link.trace_id), hex(&link.span_id)])
@@ -167,7 +170,10 @@ fn cut(text: &str) -> String {
     if text.len() <= TEXT_BYTES_MAX {
         return text.to_owned();
     }
-    format!("{}…", &text[..text.floor_char_boundary(TEXT_BYTES_MAX)])
+    let end = (0..=TEXT_BYTES_MAX)
+        .rev()
+        .find(|end| text.is_char_boundary(*end));
+    format!("{}…", &text[..end.unwrap_or(0)])
 }
 
 fn bytes(value: &Value) -> usize {
