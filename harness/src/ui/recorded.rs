@@ -244,3 +244,72 @@ fn told<'a>(
     });
     fitting.collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Of a thousand orders every tenth went wrong, and the later ones took longer.
+    fn thousand() -> BTreeMap<Uuid, Seen> {
+        let seen = |n: u32| Seen {
+            from_us: i64::from(n) * 1_000,
+            to_us: i64::from(n) * 1_000 + i64::from(n),
+            is_wrong: n.is_multiple_of(10),
+        };
+        (1..=1_000).map(|n| (order(n), seen(n))).collect()
+    }
+
+    fn order(n: u32) -> Uuid {
+        Uuid::from_u128(u128::from(n))
+    }
+
+    #[test]
+    fn what_went_wrong_comes_first_then_the_slowest_then_some_of_all() {
+        let violated = BTreeMap::from([
+            (order(501), BTreeSet::from(["S9"])),
+            (order(7_777), BTreeSet::from(["S9"])),
+        ]);
+        let chosen = choose(&thousand(), &violated);
+        assert_eq!(chosen[..3], [501, 10, 20].map(order));
+        let slowest: Vec<Uuid> = (WRONG..WRONG + SLOWEST).map(|n| chosen[n]).collect();
+        assert_eq!(slowest[..3], [1_000, 999, 998].map(order));
+        let others = &chosen[WRONG + SLOWEST..];
+        assert!((40..=OTHERS).contains(&others.len()), "{}", others.len());
+        assert!(others[0] < order(20) && others.last() > Some(&order(900)));
+        let each: BTreeSet<&Uuid> = chosen.iter().collect();
+        assert_eq!(each.len(), chosen.len(), "one is there twice");
+    }
+
+    #[test]
+    fn a_few_orders_are_all_there() {
+        let few: BTreeMap<_, _> = thousand().into_iter().take(60).collect();
+        assert_eq!(choose(&few, &BTreeMap::new()).len(), 60);
+        assert!(choose(&BTreeMap::new(), &BTreeMap::new()).is_empty());
+    }
+
+    #[test]
+    fn what_has_no_room_is_left_out() {
+        let line = |n: u32| SpanLine {
+            service: "orders".into(),
+            trace: "7f".into(),
+            span: format!("{n:016x}").into(),
+            parent: None,
+            name: "x".repeat(50_000).into(),
+            kind: "server".into(),
+            start_us: 0,
+            end_us: 1,
+            order: Some(order(n)),
+            message: None,
+            outcome: None,
+            status: None,
+            is_error: false,
+            links: 0,
+        };
+        let steps: BTreeMap<Uuid, Vec<Step>> = (1..=100)
+            .map(|n| (order(n), vec![line(n).into()]))
+            .collect();
+        let chosen: Vec<Uuid> = steps.keys().copied().collect();
+        let told = told(&chosen, &steps, &BTreeMap::new());
+        assert!((35..40).contains(&told.len()), "{}", told.len());
+    }
+}
