@@ -48,7 +48,8 @@ fn try_serve(args: &ServeArgs) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    runtime.block_on(async {
+    // Held to the end: what is in work is still told of.
+    let _shown = runtime.block_on(async {
         let (mut terminate, mut interrupt) = (
             signal(SignalKind::terminate())?,
             signal(SignalKind::interrupt())?,
@@ -67,7 +68,7 @@ fn try_serve(args: &ServeArgs) -> Result<()> {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
         }
-        Ok::<_, anyhow::Error>(())
+        Ok::<_, anyhow::Error>(shown)
     })?;
     eprintln!("stopping: answering what is in work (again to stop at once)");
     let (stopped, end) = tokio::sync::oneshot::channel();
