@@ -21,7 +21,7 @@ const LIMIT: usize = 100;
 const ID_LENGTH: usize = 36;
 
 /// What is served.
-pub(super) struct Served {
+pub(super) struct Content {
     pub(super) orders: Arc<Orders>,
     /// How to place an order, in a shell.
     pub(super) place: String,
@@ -29,10 +29,10 @@ pub(super) struct Served {
     pub(super) address: SocketAddr,
 }
 
-type Shared = State<Arc<Served>>;
+type Shared = State<Arc<Content>>;
 
-pub(super) fn router(served: Served) -> Router {
-    let served = Arc::new(served);
+pub(super) fn router(content: Content) -> Router {
+    let content = Arc::new(content);
     Router::new()
         .route("/", get(shown))
         .route("/orders/{id}", get(shown))
@@ -41,21 +41,21 @@ pub(super) fn router(served: Served) -> Router {
         .fallback(no_route)
         .method_not_allowed_fallback(no_method)
         .layer(axum::middleware::from_fn_with_state(
-            Arc::clone(&served),
+            Arc::clone(&content),
             asked_by_name,
         ))
         .layer(map_response(guarded))
-        .with_state(served)
+        .with_state(content)
 }
 
 /// Another page could give its own name this address. Who listens on this machine only has no name but an address.
 async fn asked_by_name(
-    State(served): Shared,
+    State(content): Shared,
     request: axum::extract::Request,
     next: axum::middleware::Next,
 ) -> Response {
-    if served.address.ip().is_loopback() && !is_here(request.headers()) {
-        let detail = format!("ask for http://{}/", served.address);
+    if content.address.ip().is_loopback() && !is_here(request.headers()) {
+        let detail = format!("ask for http://{}/", content.address);
         return problem(StatusCode::MISDIRECTED_REQUEST, "Not the host", detail);
     }
     next.run(request).await
@@ -98,9 +98,9 @@ async fn guarded(mut response: Response) -> Response {
     response
 }
 
-async fn shown(State(served): Shared) -> Response {
+async fn shown(State(content): Shared) -> Response {
     let nonce = page::nonce();
-    let html = page::live(&nonce, &serde_json::json!({ "place": served.place }));
+    let html = page::live(&nonce, &serde_json::json!({ "place": content.place }));
     let headers = [
         (header::CONTENT_TYPE, "text/html; charset=utf-8".to_owned()),
         (header::CONTENT_SECURITY_POLICY, page::policy(&nonce)),
@@ -108,23 +108,23 @@ async fn shown(State(served): Shared) -> Response {
     (headers, html).into_response()
 }
 
-async fn list(State(served): Shared, RawQuery(query): RawQuery) -> Response {
+async fn list(State(content): Shared, RawQuery(query): RawQuery) -> Response {
     match wanted(query.as_deref().unwrap_or_default()) {
-        Ok(wanted) => json(served.orders.list(&wanted)),
+        Ok(wanted) => json(content.orders.list(&wanted)),
         Err(problem) => problem.into_response(),
     }
 }
 
-async fn whole(State(served): Shared, Path(id): Path<String>) -> Response {
+async fn whole(State(content): Shared, Path(id): Path<String>) -> Response {
     let Ok(id) = id.parse::<Uuid>() else {
         let message = "must be the id of an order, such as 01a1ff15-290a-7546-8260-8817b11f05bc";
         return Problem::parameter("id", message).into_response();
     };
-    if let Some(whole) = served.orders.whole(id) {
+    if let Some(whole) = content.orders.whole(id) {
         return json(whole);
     }
     let mut problem = Problem::not_found("order", id);
-    problem.detail = if served.orders.may_be_forgotten(id) {
+    problem.detail = if content.orders.may_be_forgotten(id) {
         format!("order {id} is forgotten: only the latest are kept, and there are later ones")
     } else {
         format!("nothing was traced of order {id} yet")

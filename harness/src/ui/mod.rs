@@ -84,7 +84,7 @@ impl Ui {
     /// When there can be no thread for it.
     pub fn show(self, place: &str) -> Result<Shown, UiError> {
         let address = self.address;
-        let router = api::router(api::Served {
+        let router = api::router(api::Content {
             orders: self.orders,
             place: place.to_owned(),
             address,
