@@ -220,6 +220,9 @@ pub(crate) struct TraceArgs {
     /// The folder of its run
     #[arg(long, value_name = "DIR", default_value = "runs/latest")]
     pub(crate) recording: PathBuf,
+    /// Write a page about it, to be opened in a browser, instead of drawing it here
+    #[arg(long, value_name = "FILE")]
+    pub(crate) html: Option<PathBuf>,
 }
 
 #[derive(Args)]
@@ -244,6 +247,9 @@ pub(crate) struct ServeArgs {
     /// The port of orders; products, payments and provider take the next three [default: free ports]
     #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..=65532))]
     pub(crate) port: Option<u16>,
+    /// Show the latest orders in a browser, each as its trace [default address: 127.0.0.1:8000]
+    #[arg(long, value_name = "ADDRESS", num_args = 0..=1, default_missing_value = "127.0.0.1:8000")]
+    pub(crate) ui: Option<SocketAddr>,
     /// `normal` survives kill -9 of the process; `full` survives a power loss too, and is slower
     #[arg(long, value_name = "HOW", default_value = "normal", value_parser = ["normal", "full"])]
     pub(crate) synchronous: String,

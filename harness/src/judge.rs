@@ -5,6 +5,7 @@ use crate::cli::{CheckArgs, RunArgs, TraceArgs};
 use crate::place::{Engine, place};
 use harness::report::{Report, tree};
 use harness::run::{self, RunConfig, RunError, judge_recording, veiled, write_report};
+use harness::ui::{order_page, write_page};
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::Path;
@@ -47,7 +48,8 @@ pub(crate) fn run(args: RunArgs) -> ExitCode {
         replay,
     };
     match run::run(&config) {
-        Ok(report) => {
+        Ok(mut report) => {
+            page(&mut report);
             let code = show(&report, false);
             if let Some(bug) = config.planted.filter(|_| report.summary.exit_code == 0) {
                 say!(
@@ -72,12 +74,29 @@ pub(crate) fn check(args: &CheckArgs) -> ExitCode {
 
 /// `crashcart trace`
 pub(crate) fn trace(args: &TraceArgs) -> ExitCode {
-    match tree(&args.recording, args.order) {
-        Ok(tree) => {
-            say!("{tree}");
+    let told = match &args.html {
+        Some(file) => order_page(&args.recording, args.order, file)
+            .map(|()| file.display().to_string())
+            .map_err(|error| error.to_string()),
+        None => tree(&args.recording, args.order).map_err(|error| error.to_string()),
+    };
+    match told {
+        Ok(told) => {
+            say!("{told}");
             ExitCode::SUCCESS
         }
-        Err(error) => fail(&RunError::Config(error.to_string())),
+        Err(error) => fail(&RunError::Config(error)),
+    }
+}
+
+/// Writes the page of a run. A verdict is one without it, too.
+fn page(report: &mut Report) {
+    let Some(dir) = report.recording.as_deref() else {
+        return;
+    };
+    match write_page(Path::new(dir), report) {
+        Ok(page) => report.traces = page.map(|page| page.display().to_string()),
+        Err(error) => eprintln!("crashcart: the traces could not be written as a page: {error}"),
     }
 }
 

@@ -20,9 +20,11 @@ pub mod recording;
 pub mod report;
 pub mod run;
 pub mod selftest;
+mod served;
 pub mod target;
 pub mod telemetry;
 pub mod threshold;
+pub mod ui;
 pub mod workload;
 
 /// Now, microseconds since 1970.

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use contract::http::{CreateProduct, Product};
 use harness::client::{Call, Client};
 use harness::target::child::live;
+use harness::ui::{Shown, Ui};
 use platform::logs::{Format, LogSettings, Sink};
 use platform::store::Synchronous;
 use platform::telemetry;
@@ -41,27 +42,33 @@ fn try_serve(args: &ServeArgs) -> Result<()> {
         let made = made.context("no temporary directory")?;
         (made.path().to_owned(), Some(made))
     };
-    let shop = Embedded::start(&config(args, data.clone())?)?;
+    let ui = args.ui.map(Ui::bind).transpose()?;
+    let traces = telemetry(ui.as_ref())?;
+    let shop = Embedded::start(&config(args, data.clone(), traces))?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
-    runtime.block_on(async {
+    // Held to the end: what is in work is still told of.
+    let _shown = runtime.block_on(async {
         let (mut terminate, mut interrupt) = (
             signal(SignalKind::terminate())?,
             signal(SignalKind::interrupt())?,
         );
         let product = any_product(shop.addresses).await?;
+        let place = place(shop.addresses, &product);
+        let shown = ui.map(|ui| ui.show(&place)).transpose()?;
         announce(
             shop.addresses,
-            &product,
+            (&product, &place),
             args.data.is_some().then_some(data),
+            shown.as_ref(),
         );
         tokio::select! {
             biased;
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
         }
-        Ok::<_, anyhow::Error>(())
+        Ok::<_, anyhow::Error>(shown)
     })?;
     eprintln!("stopping: answering what is in work (again to stop at once)");
     let (stopped, end) = tokio::sync::oneshot::channel();
@@ -85,9 +92,28 @@ fn try_serve(args: &ServeArgs) -> Result<()> {
     })
 }
 
-fn config(args: &ServeArgs, data: PathBuf) -> Result<EmbeddedConfig> {
-    let telemetry = telemetry::Settings::read(|name| std::env::var(name).ok());
-    let telemetry = telemetry.map_err(|bad| {
+/// Where traces go: where the usual variables say, or to the page.
+fn telemetry(ui: Option<&Ui>) -> Result<Option<telemetry::Settings>> {
+    let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    let of_page = |name: &str| match (name, ui) {
+        ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", Some(ui)) => Some(ui.endpoint()),
+        ("OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", Some(_)) => Some("http/protobuf".to_owned()),
+        // Somebody is looking.
+        ("OTEL_BSP_SCHEDULE_DELAY", Some(_)) => variable(name).or_else(|| Some("100".to_owned())),
+        _ => variable(name),
+    };
+    let named = [
+        "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
+        "OTEL_EXPORTER_OTLP_ENDPOINT",
+    ];
+    let elsewhere = named.into_iter().find(|name| variable(name).is_some());
+    if let (Some(name), Some(_)) = (elsewhere, ui) {
+        anyhow::bail!(
+            "{name} sends the traces to a collector, and --ui wants them for its page: unset {name} to see them there, or \
+             leave --ui out to send them on"
+        );
+    }
+    let settings = telemetry::Settings::read(of_page).map_err(|bad| {
         let bad = bad
             .iter()
             .map(|bad| format!("{}: {}", bad.name, bad.message));
@@ -96,7 +122,19 @@ fn config(args: &ServeArgs, data: PathBuf) -> Result<EmbeddedConfig> {
             bad.collect::<Vec<_>>().join("\n  ")
         )
     })?;
-    Ok(EmbeddedConfig {
+    anyhow::ensure!(
+        ui.is_none() || settings.is_some(),
+        "nothing is traced, so --ui has nothing to show: unset OTEL_SDK_DISABLED and OTEL_TRACES_EXPORTER, or leave --ui out"
+    );
+    Ok(settings)
+}
+
+fn config(
+    args: &ServeArgs,
+    data: PathBuf,
+    telemetry: Option<telemetry::Settings>,
+) -> EmbeddedConfig {
+    EmbeddedConfig {
         data,
         synchronous: if args.synchronous == "full" {
             Synchronous::Full
@@ -120,7 +158,7 @@ fn config(args: &ServeArgs, data: PathBuf) -> Result<EmbeddedConfig> {
         planted: None,
         addresses: None,
         tap_max: shop::TAP_MAX,
-    })
+    }
 }
 
 /// A product that can be ordered; an empty shop gets one, so that there is something to try.
@@ -150,22 +188,38 @@ async fn any_product(addresses: Addresses) -> Result<Product> {
     serde_json::from_slice(&body).context("the first product")
 }
 
-fn announce(addresses: Addresses, product: &Product, data: Option<PathBuf>) {
+/// What somebody types into a shell to order `product`.
+fn place(addresses: Addresses, product: &Product) -> String {
+    let (orders, id) = (addresses.orders, product.id);
+    format!(
+        "curl -s http://{orders}/api/v1/orders -H 'content-type: application/json' \\\n     \
+         -d '{{\"items\":[{{\"productId\":\"{id}\",\"quantity\":2}}]}}'"
+    )
+}
+
+fn announce(
+    addresses: Addresses,
+    (product, place): (&Product, &str),
+    data: Option<PathBuf>,
+    shown: Option<&Shown>,
+) {
     for (name, address) in addresses.all() {
         say!("{name:9} http://{address}");
     }
     let kept = data.map(|data| data.display().to_string());
-    let place =
+    let where_kept =
         kept.unwrap_or_else(|| "temporary: gone at the end; --data DIR keeps it".to_owned());
-    say!("data      {place}");
-    let (orders, id) = (addresses.orders, product.id);
+    say!("data      {where_kept}");
+    if let Some(shown) = shown {
+        say!("traces    {}", shown.url());
+    }
+    let orders = addresses.orders;
     say!(
         "\nPlace an order for {} at {} cents:\n",
         product.name,
         product.price_cents.get()
     );
-    say!("  curl -s http://{orders}/api/v1/orders -H 'content-type: application/json' \\");
-    say!("       -d '{{\"items\":[{{\"productId\":\"{id}\",\"quantity\":2}}]}}'\n");
+    say!("  {}\n", place.replace('\n', "\n  "));
     say!("and see how it ends: curl -s 'http://{orders}/api/v1/orders/ID?wait=settled'");
     say!(
         "All endpoints: http://{orders}/api/v1/openapi.json (each service has its own). Ctrl-C stops the shop."

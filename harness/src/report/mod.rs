@@ -18,6 +18,7 @@ pub use junit::junit;
 pub use timeline::timeline;
 pub use times::Times;
 pub use tree::{NoTree, tree};
+pub(crate) use tree::{arranged, home, read};
 
 use crate::check::{self, About, Finding, Verdict};
 use crate::evidence::{Evidence, View};
@@ -97,6 +98,8 @@ pub struct Report {
     pub told: BTreeMap<String, Told>,
     /// Where the recording is.
     pub recording: Option<String>,
+    /// The page that shows some of its orders, where there is one.
+    pub traces: Option<String>,
 }
 
 /// Where the story of an order is told.
@@ -121,6 +124,7 @@ pub fn report(
         told: tell(&view, &checks, trace),
         summary: summary(&view, checks, thresholds),
         recording: None,
+        traces: None,
     }
 }
 

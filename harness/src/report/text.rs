@@ -134,6 +134,9 @@ impl Report {
             &format!("{parts} · {looked} items looked at · the run took {seconds} s"),
         )?;
         // Commands are never wrapped, and nothing stands after them: they are there to be copied.
+        if let Some(traces) = &self.traces {
+            writeln!(f, "  {:12}{traces}", "traces")?;
+        }
         if let Some(recording) = &self.recording {
             writeln!(f, "  {:12}{recording}", "recording")?;
             writeln!(f, "  {:12}crashcart check {recording}", "judge again")?;

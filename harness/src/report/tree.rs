@@ -3,7 +3,7 @@
 use crate::evidence::Source;
 use crate::telemetry::SpanLine;
 use contract::OrderId;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::fs::File;
 use std::io::{BufRead, BufReader};
@@ -35,27 +35,18 @@ pub enum NoTree {
     },
 }
 
-/// A step and where it is in the tree.
-struct Step {
-    line: SpanLine<'static>,
-    depth: usize,
-}
-
 /// Draws the trace of `order` in the recording `dir`.
 ///
 /// # Errors
 /// When there is none.
 pub fn tree(dir: &Path, order: OrderId) -> Result<String, NoTree> {
-    let path = dir.join(Source::Spans.file());
-    let lines = read(&path, order).map_err(|source| NoTree::File { path, source })?;
-    let Some(trace) = home(&lines) else {
-        let dir = dir.to_owned();
-        return Err(NoTree::Unknown { order, dir });
-    };
-    let steps = arranged(lines, &trace);
-    let begin_us = steps.iter().map(|step| step.line.start_us).min();
+    let mut lines = read(dir, order)?;
+    let trace = home(&lines).unwrap_or_default();
+    lines.retain(|line| line.trace == trace);
+    let steps = arranged(lines, |line| line);
+    let begin_us = steps.iter().map(|(_, line)| line.start_us).min();
     let begin_us = begin_us.unwrap_or(0);
-    let end_us = steps.iter().map(|step| step.line.end_us).max();
+    let end_us = steps.iter().map(|(_, line)| line.end_us).max();
     let whole_us = (end_us.unwrap_or(begin_us) - begin_us).max(1);
     let (n, took) = (steps.len(), ms(whole_us));
     let mut text = format!("order  {order}\ntrace  {trace}, {n} steps in {took} ms\n\n");
@@ -65,7 +56,7 @@ pub fn tree(dir: &Path, order: OrderId) -> Result<String, NoTree> {
         "{:>9} {:>9}  {:WIDE$}  service",
         "from ms", "took ms", ""
     );
-    for Step { line, depth } in &steps {
+    for (depth, line) in &steps {
         let from_us = line.start_us - begin_us;
         let took_us = line.end_us - line.start_us;
         let bar = bar(from_us, took_us, whole_us);
@@ -84,8 +75,18 @@ pub fn tree(dir: &Path, order: OrderId) -> Result<String, NoTree> {
     Ok(text)
 }
 
-/// All steps of the traces in which something is about the order.
-fn read(path: &Path, order: OrderId) -> std::io::Result<Vec<SpanLine<'static>>> {
+/// All steps that the recording `dir` has of `order`; there is at least one.
+pub(crate) fn read(dir: &Path, order: OrderId) -> Result<Vec<SpanLine<'static>>, NoTree> {
+    let path = dir.join(Source::Spans.file());
+    let lines = lines_of(&path, order).map_err(|source| NoTree::File { path, source })?;
+    if lines.is_empty() {
+        let dir = dir.to_owned();
+        return Err(NoTree::Unknown { order, dir });
+    }
+    Ok(lines)
+}
+
+fn lines_of(path: &Path, order: OrderId) -> std::io::Result<Vec<SpanLine<'static>>> {
     let id = order.to_string();
     let mut lines = Vec::new();
     for line in BufReader::new(File::open(path)?).lines() {
@@ -101,7 +102,7 @@ fn read(path: &Path, order: OrderId) -> std::io::Result<Vec<SpanLine<'static>>> 
 }
 
 /// The trace with most of the steps: a repeated request has one of its own.
-fn home(lines: &[SpanLine<'_>]) -> Option<String> {
+pub(crate) fn home<'a>(lines: impl IntoIterator<Item = &'a SpanLine<'static>>) -> Option<String> {
     let mut steps: BTreeMap<&str, usize> = BTreeMap::new();
     for line in lines {
         *steps.entry(&line.trace).or_default() += 1;
@@ -110,37 +111,34 @@ fn home(lines: &[SpanLine<'_>]) -> Option<String> {
     most.map(|(trace, _)| trace.to_owned())
 }
 
-/// The steps of a trace, each after what brought it about, then by time.
-fn arranged(lines: Vec<SpanLine<'static>>, trace: &str) -> Vec<Step> {
-    let mut lines: Vec<_> = lines
-        .into_iter()
-        .filter(|line| line.trace == trace)
+/// Steps of one trace with their depths, each after what brought it about, then by time. `line` tells what a step is.
+pub(crate) fn arranged<T>(
+    mut steps: Vec<T>,
+    line: impl Fn(&T) -> &SpanLine<'static>,
+) -> Vec<(usize, T)> {
+    steps.sort_by_key(|step| (line(step).start_us, line(step).end_us));
+    let is_there: BTreeSet<String> = steps
+        .iter()
+        .map(|step| line(step).span.to_string())
         .collect();
-    lines.sort_by_key(|line| (line.start_us, line.end_us));
-    let is_there: std::collections::BTreeSet<String> =
-        lines.iter().map(|line| line.span.to_string()).collect();
-    let mut under: BTreeMap<Option<String>, Vec<SpanLine<'static>>> = BTreeMap::new();
+    let mut under: BTreeMap<Option<String>, Vec<T>> = BTreeMap::new();
     // The first is taken from the end.
-    for line in lines.into_iter().rev() {
-        let parent = line.parent.as_deref().map(str::to_owned);
+    for step in steps.into_iter().rev() {
+        let parent = line(&step).parent.as_deref().map(str::to_owned);
         // What hangs on something that is not told of stands at the root.
         let parent = parent.filter(|parent| is_there.contains(parent));
-        under.entry(parent).or_default().push(line);
+        under.entry(parent).or_default().push(step);
     }
-    let mut steps = Vec::new();
-    let roots = under.remove(&None).unwrap_or_default();
-    let mut waiting: Vec<Step> = roots
-        .into_iter()
-        .map(|line| Step { line, depth: 0 })
-        .collect();
-    while let Some(step) = waiting.pop() {
-        let depth = (step.depth + 1).min(DEEP_MAX);
-        let children = under.remove(&Some(step.line.span.to_string()));
-        let children = children.into_iter().flatten();
-        waiting.extend(children.map(|line| Step { line, depth }));
-        steps.push(step);
+    let mut arranged = Vec::new();
+    let roots = under.remove(&None).into_iter().flatten();
+    let mut waiting: Vec<(usize, T)> = roots.map(|step| (0, step)).collect();
+    while let Some((depth, step)) = waiting.pop() {
+        let deeper = (depth + 1).min(DEEP_MAX);
+        let children = under.remove(&Some(line(&step).span.to_string()));
+        waiting.extend(children.into_iter().flatten().map(|step| (deeper, step)));
+        arranged.push((depth, step));
     }
-    steps
+    arranged
 }
 
 /// Where a step lies in the whole, as a picture.

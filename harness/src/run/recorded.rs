@@ -5,6 +5,7 @@ use crate::evidence::Source;
 use crate::recording::{self, RecordingError};
 use crate::report::{Report, junit, report};
 use crate::threshold::Threshold;
+use crate::ui::page_of;
 use contract::OrderId;
 use std::fs::File;
 use std::io::{BufRead, BufReader};
@@ -27,6 +28,7 @@ pub fn judge_recording(dir: &Path, thresholds: &[Threshold]) -> Result<Report, R
     let thresholds = [thresholds, &own].concat();
     let mut report = report(&evidence, &thresholds, |order| trace(dir, order));
     report.recording = Some(dir.display().to_string());
+    report.traces = page_of(dir).map(|page| page.display().to_string());
     Ok(report)
 }
 

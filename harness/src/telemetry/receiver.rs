@@ -1,5 +1,6 @@
 //! Takes OTLP over HTTP and gRPC on one port, on a thread of its own, so that what it costs is not the shop's.
 
+use crate::served::Served;
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, State};
@@ -15,8 +16,6 @@ use opentelemetry_proto::tonic::collector::trace::v1::{
 use prost::Message;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::Arc;
-use std::thread::JoinHandle;
-use tokio::sync::watch;
 
 /// The largest request that is taken: far above what two thousand spans take.
 const BODY_BYTES_MAX: usize = 16 * 1024 * 1024;
@@ -35,11 +34,7 @@ pub trait Sink: Send + Sync {
 }
 
 /// A collector that gives what it gets to its sinks.
-pub struct Receiver {
-    address: SocketAddr,
-    stop: watch::Sender<bool>,
-    thread: Option<JoinHandle<()>>,
-}
+pub struct Receiver(Served);
 
 type Sinks = Arc<[Arc<dyn Sink>]>;
 
@@ -50,32 +45,8 @@ impl Receiver {
     /// When there is no port or no thread.
     pub fn start(address: SocketAddr, sinks: Vec<Arc<dyn Sink>>) -> Result<Self, ReceiverError> {
         let listener = TcpListener::bind(address)?;
-        listener.set_nonblocking(true)?;
-        let address = listener.local_addr()?;
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()?;
-        let (stop, mut stopped) = watch::channel(false);
-        let router = router(sinks.into());
-        let thread = std::thread::Builder::new()
-            .name("collector".to_owned())
-            .spawn(move || {
-                runtime.block_on(async {
-                    let listener = tokio::net::TcpListener::from_std(listener)
-                        .expect("a listener that does not block");
-                    tokio::select! {
-                        biased;
-                        // A sender that is gone wants to stop, too.
-                        _ = stopped.wait_for(|stopped| *stopped) => {}
-                        _ = axum::serve(listener, router) => {}
-                    }
-                });
-            })?;
-        Ok(Self {
-            address,
-            stop,
-            thread: Some(thread),
-        })
+        let served = Served::start(listener, "collector", router(sinks.into()))?;
+        Ok(Self(served))
     }
 
     /// A free port of this machine, for [`Receiver::start`].
@@ -85,17 +56,7 @@ impl Receiver {
 
     /// Where it listens, for both protocols; those over HTTP add `/v1/traces`.
     pub fn endpoint(&self) -> String {
-        format!("http://{}", self.address)
-    }
-}
-
-impl Drop for Receiver {
-    fn drop(&mut self) {
-        self.stop.send_replace(true);
-        if let Some(thread) = self.thread.take() {
-            // A thread that panicked has said so on standard error.
-            let _ = thread.join();
-        }
+        format!("http://{}", self.0.address())
     }
 }
 

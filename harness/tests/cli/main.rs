@@ -8,3 +8,4 @@ mod kit;
 mod program;
 mod run;
 mod serve;
+mod traces;

@@ -126,6 +126,7 @@ pub fn report(checks: Vec<Finding>, thresholds: Vec<Judged>) -> Report {
         },
         told: BTreeMap::new(),
         recording: Some("runs/20270115-080000-7".to_owned()),
+        traces: None,
     }
 }
 

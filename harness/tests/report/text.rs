@@ -264,3 +264,17 @@ fn where_the_time_goes_is_told_by_story_and_adds_up() {
     happy               1 234    12.50        0.25      0.50       5.00      4.00       1.50     1.00     0.25   2%
     ");
 }
+
+#[test]
+fn the_page_of_traces_is_named_where_there_is_one() {
+    let mut report = report(vec![finding("S1", "agreement", Valid)], Vec::new());
+    assert!(!text(&report).contains("traces"));
+    report.traces = Some("runs/20270115-080000-7/traces.html".to_owned());
+    let text = text(&report);
+    assert_snapshot!(text[text.find("  checks      1").unwrap()..], @r"
+    checks      1 valid · 1 250 items looked at · the run took 4.0 s
+    traces      runs/20270115-080000-7/traces.html
+    recording   runs/20270115-080000-7
+    judge again crashcart check runs/20270115-080000-7
+    ");
+}
