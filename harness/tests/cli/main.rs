@@ -4,6 +4,7 @@ mod check;
 mod dead;
 mod flags;
 mod kit;
+mod logs;
 #[path = "../program/mod.rs"]
 mod program;
 mod run;

@@ -41,7 +41,7 @@ fn data_in_a_place_that_cannot_be_used_is_named_with_code_100() {
 }
 
 /// Sends what the printed curl line would send.
-fn place_as_told(said: &str) -> String {
+pub fn place_as_told(said: &str) -> String {
     let curl = &said[said.find("curl -s http://").unwrap()..];
     let (address, rest) = curl["curl -s http://".len()..].split_once('/').unwrap();
     let (path, rest) = rest.split_once(" -H '").unwrap();

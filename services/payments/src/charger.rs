@@ -132,6 +132,8 @@ impl Called {
             Ok(Err(error)) => ("unknown", Some(error.to_string())),
             Err(_) => ("unknown", Some(Error::NoAnswer.to_string())),
         };
+        tracing::debug!(trace_id = self.trace.id(), span_id = self.trace.step_id(), order.id = %open.order_id,
+            outcome, error, "asked the provider");
         let now_us = ctx.now_us();
         let is_on = ctx.tracer().is_on();
         let step = Some(&self.trace).filter(|_| is_on);

@@ -10,7 +10,7 @@ use crate::said::conclude;
 use crate::service::{Heard, Service};
 use crate::store::{StoreError, Tx};
 use crate::telemetry::{self, Outcome, What, part};
-use crate::{Context, Error, Origin, Result, Said, Trace, inbox, metrics, planted};
+use crate::{Context, Error, Origin, Result, Said, Trace, decided, inbox, metrics, planted};
 use contract::{Bug, EventType, Message, MessageId};
 use futures_util::future::{try_join, try_join_all};
 use std::collections::BTreeMap;
@@ -274,6 +274,7 @@ fn count(ctx: &Context, (first, repeats): (&[&Heard], &[&Heard]), committed: &Re
         applied(heard);
     }
     for repeat in repeats {
+        decided::absorbed(repeat);
         let kind = repeat.event.kind().as_str();
         if planted!(ctx, Bug::RepeatsCountedAsApplied) {
             applied(repeat);
@@ -410,8 +411,10 @@ async fn put_aside(
         Outcome::RolledBack(why)
     };
     record_failure(ctx, message, outcome);
+    let trace = traced(ctx, message).0;
+    let (trace_id, span_id) = (trace.id(), trace.step_id());
     if gives_up && !planted!(ctx, Bug::RequeueForEver) {
-        tracing::error!(%error, %id, kind, attempts, order.id = %message.subject, "message to the dead queue");
+        tracing::error!(trace_id, span_id, %error, %id, kind, attempts, order.id = %message.subject, "message to the dead queue");
         ctx.metrics().dead.with_label_values(&[kind]).inc();
         deliveries.bury(*tag, &error.to_string()).await?;
     } else {
@@ -419,7 +422,7 @@ async fn put_aside(
         if planted!(ctx, Bug::RetryWithoutBackoff) {
             pause = Duration::from_millis(1);
         }
-        tracing::warn!(%error, %id, kind, attempts, ?pause, order.id = %message.subject, "message put off");
+        tracing::warn!(trace_id, span_id, %error, %id, kind, attempts, ?pause, order.id = %message.subject, "message put off");
         ctx.metrics().retries.with_label_values(&[kind]).inc();
         deliveries.retry(*tag, pause, &error.to_string()).await?;
     }

@@ -11,6 +11,7 @@ mod clock;
 mod committer;
 mod consumer;
 mod context;
+mod decided;
 pub mod dial;
 mod endpoint;
 pub mod engines;

@@ -1,7 +1,7 @@
 //! What a step says, and the end of every transaction: store what was said, commit, then hand it on.
 
 use crate::store::{Last, StoreError, Tx};
-use crate::{Context, Error, Result, Trace, log, params, planted, relay};
+use crate::{Context, Error, Result, Trace, decided, log, params, planted, relay};
 use contract::{Bug, Event, Message, MessageId};
 use prometheus::IntCounter;
 
@@ -103,6 +103,9 @@ pub(crate) async fn conclude(
     entries.append(&mut unlogged);
     if planted!(ctx, Bug::PublishAnotherPayload) {
         entries.iter_mut().for_each(log::Entry::misprint);
+    }
+    for entry in &entries {
+        decided::said(&entry.message);
     }
     if !planted!(ctx, Bug::CountedBeforeCommit) {
         count(&entries, |kind| {
