@@ -7,6 +7,7 @@
 //!   cargo bench -p harness --bench distributed                     the usual shop, and the ceilings
 //!   cargo bench -p harness --bench distributed -- --all            also topic, two replicas, 1 024 clients, batches of 1
 //!   cargo bench -p harness --bench distributed -- --old 100000     also with 100 000 settled orders in it
+//!   cargo bench -p harness --bench distributed -- --traces         nothing traced, one in a hundred, everything
 //!   … --orders N          how many orders each figure is made of (10 000)
 //!   … --in-flight N       how many clients there are (256)
 #![allow(
@@ -20,11 +21,14 @@
 mod ceiling;
 #[path = "../kit/closed.rs"]
 mod closed;
+mod traced;
 
 use closed::{Doors, IN_FLIGHT, closed};
 use harness::client::{Call, Client};
 use harness::engines::{PrivatePostgres, PrivateRabbit};
-use harness::target::{Distributed, DistributedConfig, EngineUrls, Replica, SERVICES, Target, cpu};
+use harness::target::{
+    Distributed, DistributedConfig, EngineUrls, Replica, SERVICES, Target, Traces, cpu,
+};
 use platform::broker::rabbit::admin as rabbit;
 use platform::broker::{RabbitSettings, RabbitTap, Routing};
 use platform::store::postgres::admin as postgres;
@@ -85,6 +89,9 @@ fn main() {
     println!("{in_flight} orders in flight, {orders} a figure; {TYPESCRIPT}\n");
     local.block_on(&runtime, async {
         let usual_shape = Shape { in_flight, ..USUAL };
+        if args.iter().any(|arg| arg == "--traces") {
+            return traced::compared(&engines, usual_shape, orders).await;
+        }
         let usual = shop(&engines, usual_shape, orders, old).await;
         if args.iter().any(|arg| arg == "--all") {
             for shape in others(usual_shape) {
@@ -131,8 +138,27 @@ fn others(usual: Shape) -> [Shape; 4] {
     ]
 }
 
-/// Measures the shop in one shape; returns its sagas a second while it was empty.
-async fn shop(engines: &Engines, shape: Shape, orders: u64, old: u64) -> f64 {
+/// A shop that runs, and what it has to know of itself.
+struct Running {
+    shop: Distributed,
+    doors: Doors,
+    settings: RabbitSettings,
+    tap: tokio::task::JoinHandle<()>,
+}
+
+impl Running {
+    async fn end(self, engines: &Engines) {
+        let shop = self.shop;
+        tokio::task::spawn_blocking(|| shop.stop())
+            .await
+            .expect("an end");
+        self.tap.abort();
+        gone(engines, &self.settings).await;
+    }
+}
+
+/// Starts the shop in one shape.
+async fn started(engines: &Engines, shape: Shape, traces: Option<Traces>) -> Running {
     let prefix = format!("bench_{}_", shape.name.replace(' ', "_"));
     let settings = settings(engines, &prefix, shape.routing);
     let tap = tokio::task::spawn_local(tapped(settings.clone()));
@@ -146,7 +172,7 @@ async fn shop(engines: &Engines, shape: Shape, orders: u64, old: u64) -> f64 {
         batch_max: shape.batch_max,
         log_filter: "warn".to_owned(),
         starts_within: Duration::from_secs(60),
-        traces: None,
+        traces,
         planted: None,
     };
     let started =
@@ -157,26 +183,27 @@ async fn shop(engines: &Engines, shape: Shape, orders: u64, old: u64) -> f64 {
         orders: target.clients("orders").clone(),
         products: target.clients("products").clone(),
     };
-    closed(
-        &doors,
-        orders / 10,
-        &format!("{} warm", shape.name),
-        shape.in_flight,
-    )
-    .await;
-    let empty = measured(
-        engines,
-        &shop,
-        &doors,
-        (shape.name, orders, shape.in_flight),
-    )
-    .await;
+    Running {
+        shop,
+        doors,
+        settings,
+        tap,
+    }
+}
+
+/// Measures the shop in one shape; returns its sagas a second while it was empty.
+async fn shop(engines: &Engines, shape: Shape, orders: u64, old: u64) -> f64 {
+    let running = started(engines, shape, None).await;
+    let Running { shop, doors, .. } = &running;
+    let warm = format!("{} warm", shape.name);
+    closed(doors, orders / 10, &warm, shape.in_flight).await;
+    let empty = measured(engines, shop, doors, (shape.name, orders, shape.in_flight)).await;
     if old > 0 {
-        closed(&doors, old, "filling", shape.in_flight).await;
+        closed(doors, old, "filling", shape.in_flight).await;
         let full = measured(
             engines,
-            &shop,
-            &doors,
+            shop,
+            doors,
             ("the same, full", orders, shape.in_flight),
         )
         .await;
@@ -186,11 +213,7 @@ async fn shop(engines: &Engines, shape: Shape, orders: u64, old: u64) -> f64 {
             full / empty
         );
     }
-    tokio::task::spawn_blocking(|| shop.stop())
-        .await
-        .expect("an end");
-    tap.abort();
-    gone(engines, &settings).await;
+    running.end(engines).await;
     empty
 }
 

@@ -4,9 +4,10 @@ use contract::http::{CreateProduct, Product};
 use contract::{Line, Quantity};
 use harness::client::{Call, Client};
 use harness::history::Outcome;
-use harness::load::ask::place;
+use harness::load::{ask::place, histogram};
 use harness::target::Clients;
-use std::cell::Cell;
+use hdrhistogram::Histogram;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::Instant;
 
@@ -22,6 +23,17 @@ pub(crate) struct Doors {
 
 /// Settles `total` orders with a fixed number in flight; returns sagas a second.
 pub(crate) async fn closed(doors: &Doors, total: u64, name: &str, in_flight: usize) -> f64 {
+    timed(doors, total, name, in_flight).await.0
+}
+
+/// Like [`closed`], and tells from the request to the settled order, microseconds.
+pub(crate) async fn timed(
+    doors: &Doors,
+    total: u64,
+    name: &str,
+    in_flight: usize,
+) -> (f64, Histogram<u64>) {
+    let took = Rc::new(RefCell::new(histogram()));
     let mut ids = Vec::new();
     for n in 0..PRODUCTS {
         ids.push(create(doors.products.first(), name, n).await.id);
@@ -30,12 +42,8 @@ pub(crate) async fn closed(doors: &Doors, total: u64, name: &str, in_flight: usi
     let began = Instant::now();
     let clients: Vec<_> = (0..in_flight)
         .map(|_| {
-            let (orders, next, ids, name) = (
-                doors.orders.clone(),
-                Rc::clone(&next),
-                ids.clone(),
-                name.replace(' ', "-"),
-            );
+            let (orders, next, ids) = (doors.orders.clone(), Rc::clone(&next), ids.clone());
+            let (took, name) = (Rc::clone(&took), name.replace(' ', "-"));
             tokio::task::spawn_local(async move {
                 while next.get() < total {
                     let n = next.get();
@@ -49,7 +57,10 @@ pub(crate) async fn closed(doors: &Doors, total: u64, name: &str, in_flight: usi
                     } else {
                         vec![line(n)]
                     };
+                    let placed = Instant::now();
                     one(orders.next(), &format!("{name}-{n:09}"), &items).await;
+                    let us = u64::try_from(placed.elapsed().as_micros()).unwrap_or(u64::MAX);
+                    took.borrow_mut().saturating_record(us);
                 }
             })
         })
@@ -57,7 +68,9 @@ pub(crate) async fn closed(doors: &Doors, total: u64, name: &str, in_flight: usi
     for client in clients {
         client.await.expect("a client that does not panic");
     }
-    total as f64 / began.elapsed().as_secs_f64()
+    let rate = total as f64 / began.elapsed().as_secs_f64();
+    let took = took.borrow().clone();
+    (rate, took)
 }
 
 async fn create(products: &Client, name: &str, n: i64) -> Product {

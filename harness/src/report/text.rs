@@ -286,7 +286,7 @@ fn times(f: &mut Formatter<'_>, times: &BTreeMap<String, Times>) -> fmt::Result 
     }
     writeln!(
         f,
-        "\n  {:18}{:>7}{:>9} ={:>10} +{:>8} +{:>9} +{:>8} +{:>9} +{:>7} +{:>12}",
+        "\n  {:17}{:>7}{:>8} ={:>9} +{:>7} +{:>8} +{:>7} +{:>8} +{:>7} +{:>7} +{:>12}",
         "where it goes, ms",
         "orders",
         "total",
@@ -295,14 +295,15 @@ fn times(f: &mut Formatter<'_>, times: &BTreeMap<String, Times>) -> fmt::Result 
         "services",
         "broker",
         "provider",
-        "commit",
+        "outbox",
+        "waiting",
         "unexplained"
     )?;
     for (story, of) in times {
         let share = 100.0 * of.unexplained_share();
         writeln!(
             f,
-            "  {story:18}{:>7}{:>9.2}  {:>10.2}  {:>8.2}  {:>9.2}  {:>8.2}  {:>9.2}  {:>7.2}  {:>7.2} {share:>3.0}%",
+            "  {story:17}{:>7}{:>8.2}  {:>9.2}  {:>7.2}  {:>8.2}  {:>7.2}  {:>8.2}  {:>7.2}  {:>7.2}  {:>7.2} {share:>3.0}%",
             thousands(of.orders),
             of.total_ms,
             of.generator_ms,
@@ -310,7 +311,8 @@ fn times(f: &mut Formatter<'_>, times: &BTreeMap<String, Times>) -> fmt::Result 
             of.services_ms,
             of.broker_ms,
             of.provider_ms,
-            of.commit_ms,
+            of.outbox_ms,
+            of.waiting_ms,
             of.unexplained_ms,
         )?;
     }

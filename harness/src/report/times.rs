@@ -2,10 +2,11 @@
 //! nothing does.
 //!
 //! Each instant belongs to the first of these that was going on: the generator, the network, the provider, a step of a
-//! service, the broker, a commit. What is left is unexplained, and so the parts add up to the whole.
+//! service, the broker, the outbox, the wait for a payment. What is left is unexplained, and so the parts add up.
 
-use crate::evidence::{Act, Did, End, OrderNo, OrderRow, SpanRow, Traced, View};
+use crate::evidence::{Act, Did, End, OrderNo, OrderRow, Outcome, SpanRow, Traced, View};
 use crate::history::Story;
+use contract::EventType;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -24,12 +25,14 @@ pub struct Times {
     pub network_ms: f64,
     /// In the services: requests and messages from the begin of a transaction to its commit.
     pub services_ms: f64,
-    /// With the broker, and in the queue: from the publish to the begin of the transaction.
+    /// With the broker, and in the queue: from the publish to the begin of the transaction that applies it.
     pub broker_ms: f64,
     /// At the provider.
     pub provider_ms: f64,
-    /// What is said, and not yet handed to the broker: its commit, and the wait for it.
-    pub commit_ms: f64,
+    /// Said, and not yet handed to the broker: its commit, and whatever comes between.
+    pub outbox_ms: f64,
+    /// A payment that is heard of and has no outcome, while nobody asks the provider: pauses, and waiting to ask again.
+    pub waiting_ms: f64,
     /// None of these.
     pub unexplained_ms: f64,
 }
@@ -46,15 +49,19 @@ impl Times {
 }
 
 /// What may be going on; the first that is takes the instant.
-const PARTS: usize = 6;
+const PARTS: usize = 7;
 const GENERATOR: usize = 0;
 const NETWORK: usize = 1;
 const PROVIDER: usize = 2;
 const SERVICES: usize = 3;
 const BROKER: usize = 4;
-const COMMIT: usize = 5;
+const OUTBOX: usize = 5;
+const WAITING: usize = 6;
 
-/// By story. Only orders that settled and whose trace is whole enough to have an end are counted.
+/// How a payment ends.
+const ENDS_A_PAYMENT: [EventType; 2] = [EventType::PaymentProcessed, EventType::PaymentFailed];
+
+/// By story. Only orders that settled and whose trace has a beginning are counted.
 pub(super) fn times(view: &View<'_>) -> BTreeMap<String, Times> {
     let mut sums: BTreeMap<Story, (u64, i64, [i64; PARTS])> = BTreeMap::new();
     let new = view.orders.iter();
@@ -80,7 +87,8 @@ pub(super) fn times(view: &View<'_>) -> BTreeMap<String, Times> {
             services_ms: each(parts[SERVICES]),
             broker_ms: each(parts[BROKER]),
             provider_ms: each(parts[PROVIDER]),
-            commit_ms: each(parts[COMMIT]),
+            outbox_ms: each(parts[OUTBOX]),
+            waiting_ms: each(parts[WAITING]),
             unexplained_ms: each(total_us - explained),
         };
         (story.as_str().to_owned(), times)
@@ -116,8 +124,7 @@ fn of_order(view: &View<'_>, order: &OrderRow) -> Option<(Story, i64, [i64; PART
         return None;
     }
     let heard = |span: &&SpanRow| matches!(span.what, Traced::Process(_));
-    let end_us = spans().filter(heard).map(|span| span.end_us).max()?;
-    let whole = (did.due_us, end_us);
+    let whole = (did.due_us, order.settled_us);
     let mut going: Vec<(i64, i64, usize)> = vec![
         (did.due_us, did.start_us, GENERATOR),
         (did.start_us, root.start_us, NETWORK),
@@ -131,13 +138,28 @@ fn of_order(view: &View<'_>, order: &OrderRow) -> Option<(Story, i64, [i64; PART
             Traced::Call => going.push((from, to, PROVIDER)),
             Traced::Publish => {
                 let said = view.logged(span.message).next();
-                going.extend(said.map(|said| (said.time_us, from, COMMIT)));
-                let begun = spans().filter(heard);
+                going.extend(said.map(|said| (said.time_us, from, OUTBOX)));
+                // What was put off lay in its queue again.
+                let applied = Traced::Process(Outcome::Applied);
+                let begun = spans().filter(|other| other.what == applied);
                 let begun = begun.filter(|other| other.message == span.message);
                 let begun = begun.map(|other| other.start_us).min();
                 going.extend(begun.map(|begun| (from, begun, BROKER)));
             }
         }
+    }
+    let ends = view.said_of(order.order);
+    let mut ends = ends.filter(|said| ENDS_A_PAYMENT.contains(&said.kind));
+    if let Some(end) = ends.next() {
+        let mut heard = spans().filter(|span| {
+            let said = view.logged(span.message).next();
+            heard(span) && said.is_some_and(|said| said.kind == EventType::PaymentCreated)
+        });
+        going.extend(
+            heard
+                .next()
+                .map(|heard| (heard.end_us, end.time_us, WAITING)),
+        );
     }
     Some((did.story, whole.1 - whole.0, shared(whole, &going)))
 }
@@ -175,11 +197,11 @@ mod tests {
             (10, 14, NETWORK),
             (14, 30, SERVICES),
             (25, 60, BROKER),
-            (20, 28, COMMIT),
+            (20, 28, OUTBOX),
             (70, 120, SERVICES),
         ];
         let parts = shared((0, 100), &going);
-        assert_eq!(parts, [10, 4, 0, 16 + 30, 30, 0]);
+        assert_eq!(parts, [10, 4, 0, 16 + 30, 30, 0, 0]);
         // From 60 to 70 nothing explains it.
         assert_eq!(100 - parts.iter().sum::<i64>(), 10);
     }

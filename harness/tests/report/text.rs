@@ -248,7 +248,8 @@ fn where_the_time_goes_is_told_by_story_and_adds_up() {
         services_ms: 5.0,
         broker_ms: 4.0,
         provider_ms: 1.5,
-        commit_ms: 1.0,
+        outbox_ms: 0.25,
+        waiting_ms: 0.75,
         unexplained_ms: 0.25,
     };
     let mut report = report(vec![finding("S1", "agreement", Valid)], Vec::new());
@@ -260,8 +261,8 @@ fn where_the_time_goes_is_told_by_story_and_adds_up() {
         .take(2)
         .collect();
     assert_snapshot!(table.join("\n"), @r"
-    where it goes, ms  orders    total = generator + network + services +  broker + provider + commit + unexplained
-    happy               1 234    12.50        0.25      0.50       5.00      4.00       1.50     1.00     0.25   2%
+    where it goes, ms orders   total =generator +network +services + broker +provider + outbox +waiting + unexplained
+    happy              1 234   12.50       0.25     0.50      5.00     4.00      1.50     0.25     0.75     0.25   2%
     ");
 }
 
