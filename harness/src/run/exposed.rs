@@ -4,6 +4,7 @@ use super::{RunConfig, RunError};
 use crate::faults::Planned;
 use crate::history::{Action, Operation, Outcome};
 use crate::load::Progress;
+use crate::served::Served;
 use axum::Router;
 use axum::http::header;
 use axum::routing::get;
@@ -11,10 +12,8 @@ use prometheus::{
     Encoder, Histogram, HistogramOpts, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
     TextEncoder,
 };
-use std::net::{SocketAddr, TcpListener};
+use std::net::TcpListener;
 use std::sync::Arc;
-use std::thread::JoinHandle;
-use tokio::sync::watch;
 
 /// Seconds.
 const BOUNDS: &[f64] = &[
@@ -137,81 +136,32 @@ impl Figures {
     }
 }
 
-/// Somewhere to ask for the figures.
-pub(super) struct Exposed {
-    address: SocketAddr,
-    stop: watch::Sender<bool>,
-    thread: Option<JoinHandle<()>>,
-}
-
-impl Exposed {
-    /// What `config` asks for, and says where it is; none if it asks for nothing.
-    pub(super) fn asked_for(
-        config: &RunConfig,
-        figures: &Arc<Figures>,
-        progress: &Arc<Progress>,
-    ) -> Result<Option<Self>, RunError> {
-        let Some(address) = config.metrics else {
-            return Ok(None);
-        };
-        let exposed = Self::start(address, Arc::clone(figures), Arc::clone(progress))?;
-        if !config.quiet {
-            eprintln!("figures of the run at http://{}/metrics", exposed.address);
-        }
-        Ok(Some(exposed))
+/// Answers `GET /metrics` with `figures` and what `progress` has come to, where `config` asks for it, and says where
+/// that is; none if it asks for nothing.
+pub(super) fn exposed(
+    config: &RunConfig,
+    figures: &Arc<Figures>,
+    progress: &Arc<Progress>,
+) -> Result<Option<Served>, RunError> {
+    let Some(address) = config.metrics else {
+        return Ok(None);
+    };
+    let (figures, progress) = (Arc::clone(figures), Arc::clone(progress));
+    let told = move || async move {
+        let kind = "text/plain; version=0.0.4; charset=utf-8";
+        ([(header::CONTENT_TYPE, kind)], figures.text(&progress))
+    };
+    let router = Router::new().route("/metrics", get(told));
+    let served = TcpListener::bind(address);
+    let served = served.and_then(|listener| Served::start(listener, "figures", router));
+    let served = served.map_err(|error| {
+        let wrong = format!("--metrics {address} cannot be listened on: {error}");
+        RunError::SetUp(wrong)
+    })?;
+    if !config.quiet {
+        eprintln!("figures of the run at http://{}/metrics", served.address());
     }
-
-    /// Answers `GET /metrics` at `address` (port 0: a free one) with `figures` and what `progress` has come to.
-    fn start(
-        address: SocketAddr,
-        figures: Arc<Figures>,
-        progress: Arc<Progress>,
-    ) -> Result<Self, RunError> {
-        let wrong = |error: std::io::Error| {
-            RunError::SetUp(format!(
-                "--metrics {address} cannot be listened on: {error}"
-            ))
-        };
-        let listener = TcpListener::bind(address).map_err(wrong)?;
-        listener.set_nonblocking(true).map_err(wrong)?;
-        let address = listener.local_addr().map_err(wrong)?;
-        let runtime = super::runtime()?;
-        let (stop, mut stopped) = watch::channel(false);
-        let told = move || async move {
-            let kind = "text/plain; version=0.0.4; charset=utf-8";
-            ([(header::CONTENT_TYPE, kind)], figures.text(&progress))
-        };
-        let router = Router::new().route("/metrics", get(told));
-        let serve = move || {
-            runtime.block_on(async {
-                let listener = tokio::net::TcpListener::from_std(listener)
-                    .expect("a listener that does not block");
-                tokio::select! {
-                    biased;
-                    // A sender that is gone wants to stop, too.
-                    _ = stopped.wait_for(|stopped| *stopped) => {}
-                    _ = axum::serve(listener, router) => {}
-                }
-            });
-        };
-        let thread = std::thread::Builder::new().name("figures".to_owned());
-        let thread = Some(thread.spawn(serve).map_err(wrong)?);
-        Ok(Self {
-            address,
-            stop,
-            thread,
-        })
-    }
-}
-
-impl Drop for Exposed {
-    fn drop(&mut self) {
-        self.stop.send_replace(true);
-        if let Some(thread) = self.thread.take() {
-            // A thread that panicked has said so on standard error.
-            let _ = thread.join();
-        }
-    }
+    Ok(Some(served))
 }
 
 fn add(registry: &Registry, family: impl prometheus::core::Collector + 'static) {

@@ -29,7 +29,7 @@ use crate::report::{Exit, Latency, LoadFigures, Report};
 use crate::target::{ShopError, Target, Traces};
 use crate::workload::{self, Workload, WorkloadConfig, WorkloadError};
 use contract::ProductId;
-use exposed::{Exposed, Figures};
+use exposed::{Figures, exposed};
 use record::{Besides, write_down};
 use scrapes::Scraping;
 use stage::Stage;
@@ -109,7 +109,7 @@ pub fn run(config: &RunConfig) -> Result<Report, RunError> {
     let progress = Arc::default();
     let figures = Figures::new(&plan.run, config.engine());
     // Until the end, with the verdict.
-    let _exposed = Exposed::asked_for(config, &figures, &progress)?;
+    let _exposed = exposed(config, &figures, &progress)?;
     let first = runtime()?;
     let stage = first.block_on(build(config, data, (&plan.run, &planned), traces));
     let stage = stage?.ok_or_else(interrupted)?;
