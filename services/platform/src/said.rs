@@ -74,9 +74,7 @@ pub(crate) async fn conclude(
             .partition(|entry| entry.message.cause.is_none());
     }
     if planted!(ctx, Bug::CountedBeforeCommit) {
-        count(&entries, |kind| {
-            ctx.metrics().said.with_label_values(&[kind])
-        });
+        count_said(ctx, &entries);
     }
     let confirmed = ctx.relay().take_confirmed();
     let committed: Result<()> = async {
@@ -104,20 +102,28 @@ pub(crate) async fn conclude(
     if planted!(ctx, Bug::PublishAnotherPayload) {
         entries.iter_mut().for_each(log::Entry::misprint);
     }
-    for entry in &entries {
-        decided::said(&entry.message);
-    }
-    if !planted!(ctx, Bug::CountedBeforeCommit) {
-        count(&entries, |kind| {
-            ctx.metrics().said.with_label_values(&[kind])
-        });
-    }
+    told(ctx, &entries);
     let messages: Vec<Message> = entries.into_iter().map(|entry| entry.message).collect();
     ctx.relay().hand_over(messages);
     for then in after_commit {
         then();
     }
     Ok(())
+}
+
+/// Tells of events that are committed.
+fn told(ctx: &Context, entries: &[log::Entry]) {
+    for entry in entries {
+        decided::said(&entry.message);
+    }
+    if !planted!(ctx, Bug::CountedBeforeCommit) {
+        count_said(ctx, entries);
+    }
+}
+
+fn count_said(ctx: &Context, entries: &[log::Entry]) {
+    let said = &ctx.metrics().said;
+    count(entries, |kind| said.with_label_values(&[kind]));
 }
 
 /// Counts each of them with the counter of its type.
