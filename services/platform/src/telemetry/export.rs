@@ -59,9 +59,10 @@ pub(super) fn exporter(
 pub(super) fn headers(settings: &Settings) -> Result<hyper::HeaderMap, TelemetryError> {
     let mut headers = hyper::HeaderMap::new();
     for (name, value) in &settings.headers {
-        let name = name.parse::<hyper::header::HeaderName>();
-        let pair = name.ok().zip(value.parse().ok());
-        let (name, value) = pair.ok_or_else(|| TelemetryError::Header(format!("{value:?}")))?;
+        let parsed = name.parse::<hyper::header::HeaderName>();
+        let pair = parsed.ok().zip(value.parse().ok());
+        // The value may be a secret.
+        let (name, value) = pair.ok_or_else(|| TelemetryError::Header(format!("{name:?}")))?;
         headers.insert(name, value);
     }
     Ok(headers)
