@@ -102,6 +102,8 @@ Examples:
   crashcart run --engine distributed --replicas 2 the shop as processes on PostgreSQL and RabbitMQ
   crashcart run --target orders=http://h:8001,products=http://h:8002,payments=http://h:8003,provider=http://h:8004
                                                   a shop that runs already; --amqp to listen on its exchange
+  crashcart run --otlp-endpoint http://127.0.0.1:4318
+                                                  the traces worth looking at go to a collector
   crashcart run --orders mine.csv --stories none  your orders: date,customer,quantity,amount_cents
   crashcart check runs/latest                     the same verdict again, from the files alone";
 
@@ -177,6 +179,14 @@ pub(crate) struct RunArgs {
     /// The share of orders that is traced; the checks of traces are due if it is all of them [0 to 1]
     #[arg(long, value_name = "SHARE", default_value = "1", value_parser = share)]
     pub(crate) traces: f64,
+    /// A collector, such as http://127.0.0.1:4318, to which the traces are handed on as http/protobuf, also when
+    /// OTEL_EXPORTER_OTLP_ENDPOINT names it: each that failed, was canceled, was slow, did not end, or is an example of
+    /// a metric, with its batches, and a share of the others [default: nowhere]
+    #[arg(long, value_name = "URL")]
+    pub(crate) otlp_endpoint: Option<String>,
+    /// The share of the others that is handed on; 1 is everything [0 to 1, default: 0.1]
+    #[arg(long, value_name = "SHARE", value_parser = share)]
+    pub(crate) otlp_keep: Option<f64>,
     /// Where Prometheus may ask for the figures of the run while it is on: 127.0.0.1:9464 [default: nowhere]
     #[arg(long, value_name = "ADDRESS")]
     pub(crate) metrics: Option<SocketAddr>,

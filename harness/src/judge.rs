@@ -5,6 +5,7 @@ use crate::cli::{CheckArgs, RunArgs, TraceArgs};
 use crate::place::{Engine, place};
 use harness::report::{Report, tree};
 use harness::run::{self, RunConfig, RunError, judge_recording, veiled, write_report};
+use harness::telemetry::{KEEP, TeeConfig};
 use harness::ui::{order_page, write_page};
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -24,6 +25,10 @@ pub(crate) fn run(args: RunArgs) -> ExitCode {
         Ok(place) => place,
         Err(error) => return fail(&error),
     };
+    let tee = match tee(&args) {
+        Ok(tee) => tee,
+        Err(error) => return fail(&error),
+    };
     let replay = replay(&args, seed);
     // A shop that is broken on purpose has many errors to tell of; whoever wants to read them says so.
     let unasked = "off";
@@ -41,6 +46,7 @@ pub(crate) fn run(args: RunArgs) -> ExitCode {
         runs: args.runs,
         thresholds: args.threshold,
         traces: args.traces,
+        tee,
         metrics: args.metrics,
         planted: args.plant,
         log_filter: std::env::var("RUST_LOG").unwrap_or_else(|_| unasked.to_owned()),
@@ -123,6 +129,26 @@ fn show(report: &Report, json: bool) -> ExitCode {
 fn fail(error: &RunError) -> ExitCode {
     eprintln!("crashcart: {error}");
     ExitCode::from(error.exit().code())
+}
+
+/// Where traces are handed on to, as flags and variables say. A variable is meant for many programs, and says nothing
+/// where this one has nothing to hand on.
+fn tee(args: &RunArgs) -> Result<Option<TeeConfig>, RunError> {
+    let variable = |name: &str| std::env::var(name).ok();
+    let endpoint = args.otlp_endpoint.as_deref();
+    let keep = args.otlp_keep.unwrap_or(KEEP);
+    let is_silent = args.traces <= 0.0 || !args.target.is_empty();
+    let tee = if is_silent {
+        Ok(None)
+    } else {
+        TeeConfig::read(endpoint, keep, variable)
+    };
+    let tee = tee.map_err(RunError::Config)?;
+    if tee.is_none() && args.otlp_keep.is_some() {
+        let why = "--otlp-keep: there is no collector to keep traces for; add --otlp-endpoint";
+        return Err(RunError::Config(why.to_owned()));
+    }
+    Ok(tee)
 }
 
 /// The command that does it again.

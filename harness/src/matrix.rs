@@ -100,6 +100,7 @@ fn config(args: &MatrixArgs, (wanted, seed): (Wanted, u64), program: &Path) -> R
         runs: args.runs.clone(),
         thresholds: Vec::new(),
         traces: 1.0,
+        tee: None,
         metrics: None,
         planted: None,
         log_filter: std::env::var("RUST_LOG").unwrap_or_else(|_| "off".to_owned()),

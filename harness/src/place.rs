@@ -109,6 +109,7 @@ fn refuse(args: &RunArgs) -> Result<(), RunError> {
             return bad(flag, why);
         }
     }
+    only_with_traces(args, is_target)?;
     for (flag, url, scheme) in [
         ("--postgres", &args.postgres, "postgres"),
         ("--amqp", &args.amqp, "amqp"),
@@ -143,6 +144,24 @@ fn only_where_we_start(
         }
         if is_given && !is_distributed {
             return bad(flag, "the embedded shop has none; add --engine distributed");
+        }
+    }
+    Ok(())
+}
+
+fn only_with_traces(args: &RunArgs, is_target: bool) -> Result<(), RunError> {
+    for (flag, is_given) in [
+        ("--otlp-endpoint", args.otlp_endpoint.is_some()),
+        ("--otlp-keep", args.otlp_keep.is_some()),
+    ] {
+        if is_given && is_target {
+            let why = "the traces of a --target do not come to the run; \
+                       set OTEL_EXPORTER_OTLP_ENDPOINT for its services";
+            return bad(flag, why);
+        }
+        if is_given && args.traces <= 0.0 {
+            let why = "--traces 0 records nothing to hand on; leave one of the two out";
+            return bad(flag, why);
         }
     }
     Ok(())

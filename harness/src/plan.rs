@@ -1,7 +1,7 @@
 //! What a run was meant to do: written down before it begins, so that nothing can be left out in silence.
 
 use crate::history::Story;
-use crate::report::{EngineFigures, LoadFigures};
+use crate::report::{EngineFigures, LoadFigures, TeeFigures};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -64,6 +64,9 @@ pub struct Plan {
     /// Spans for which a service had no room, or which were not taken in time.
     #[serde(default)]
     pub spans_lost: BTreeMap<String, u64>,
+    /// What was handed on to a collector; none where there was none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tee: Option<TeeFigures>,
     /// The processor time that each group of processes took from the first start until nothing moved any more,
     /// milliseconds. Empty where it was not measured.
     #[serde(default)]

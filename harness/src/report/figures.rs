@@ -1,5 +1,6 @@
 //! Counts and latencies of a run.
 
+use super::number::thousands;
 use crate::check::seen;
 use crate::evidence::{Act, End, View};
 use contract::Reason;
@@ -7,6 +8,7 @@ use hdrhistogram::Histogram;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::fmt::{self, Display, Formatter};
 
 /// A latency in milliseconds.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -85,6 +87,44 @@ impl Default for EngineFigures {
             postgres: None,
             rabbitmq: None,
         }
+    }
+}
+
+/// What was handed on to a collector.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct TeeFigures {
+    /// Traces that were kept, by the first reason for it: `failed`, `canceled`, `open`, `slow`, `example`, `linked`,
+    /// `share`.
+    pub kept: BTreeMap<String, u64>,
+    /// Traces that were left out.
+    pub left_out: u64,
+    /// Spans that the collector took.
+    pub sent: u64,
+    /// Spans of kept traces that it did not take, or for which there was no room.
+    pub dropped: u64,
+}
+
+impl Display for TeeFigures {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let kept: u64 = self.kept.values().sum();
+        let mut by: Vec<(&String, &u64)> = self.kept.iter().collect();
+        by.sort_by_key(|(_, n)| std::cmp::Reverse(**n));
+        let by = by
+            .iter()
+            .map(|(why, n)| format!("{} {why}", thousands(**n)));
+        let by = by.collect::<Vec<_>>().join(", ");
+        let by = if by.is_empty() {
+            by
+        } else {
+            format!(" ({by})")
+        };
+        let [kept, left_out, sent, dropped] =
+            [kept, self.left_out, self.sent, self.dropped].map(thousands);
+        write!(
+            f,
+            "{kept} traces{by}, {left_out} left out · {sent} spans taken, {dropped} dropped"
+        )
     }
 }
 

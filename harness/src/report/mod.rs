@@ -13,7 +13,7 @@ mod tree;
 
 pub use crate::load::histogram;
 pub use exit::{Exit, exit};
-pub use figures::{EngineFigures, FaultFigures, Figures, Latency, LoadFigures};
+pub use figures::{EngineFigures, FaultFigures, Figures, Latency, LoadFigures, TeeFigures};
 pub use junit::junit;
 pub use timeline::timeline;
 pub use times::Times;
@@ -81,6 +81,9 @@ pub struct Summary {
     pub settle: Latency,
     /// Where the time of an order goes, by story; empty where not all of it was traced.
     pub times: BTreeMap<String, Times>,
+    /// What was handed on to a collector; left out where there was none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tee: Option<TeeFigures>,
     /// What became of each fault.
     pub faults: Vec<FaultFigures>,
     /// Thresholds and whether they held.
@@ -192,6 +195,7 @@ fn summary(view: &View<'_>, checks: Vec<Finding>, thresholds: &[Threshold]) -> S
         } else {
             BTreeMap::new()
         },
+        tee: plan.tee.clone(),
         faults: figures::faults(view),
         thresholds,
         checks,

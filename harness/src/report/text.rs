@@ -137,6 +137,9 @@ impl Report {
         if let Some(traces) = &self.traces {
             writeln!(f, "  {:12}{traces}", "traces")?;
         }
+        if let Some(tee) = &self.summary.tee {
+            line(f, "handed on", &tee.to_string())?;
+        }
         if let Some(recording) = &self.recording {
             writeln!(f, "  {:12}{recording}", "recording")?;
             writeln!(f, "  {:12}crashcart check {recording}", "judge again")?;

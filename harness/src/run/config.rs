@@ -4,6 +4,7 @@ use super::RunError;
 use crate::faults::{FaultKind, Wanted};
 use crate::history::Story;
 use crate::target::Place;
+use crate::telemetry::TeeConfig;
 use crate::threshold::Threshold;
 use crate::workload::Workload;
 use contract::Bug;
@@ -51,6 +52,8 @@ pub struct RunConfig {
     pub thresholds: Vec<Threshold>,
     /// The share of the traces that is recorded, from 0 to 1; their checks are due if it is all of them.
     pub traces: f64,
+    /// Where the interesting ones of them, and some others, are handed on to.
+    pub tee: Option<TeeConfig>,
     /// Where Prometheus may ask for the figures of the run while it is on.
     pub metrics: Option<SocketAddr>,
     /// A bug to switch on; of no effect in a build without the feature `planted`.

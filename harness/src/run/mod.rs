@@ -27,6 +27,7 @@ use crate::progress::{self, Doing};
 use crate::recording::{Recorder, RecordingError};
 use crate::report::{Exit, Latency, LoadFigures, Report};
 use crate::target::{ShopError, Target, Traces};
+use crate::telemetry::Tee;
 use crate::workload::{self, Workload, WorkloadConfig, WorkloadError};
 use contract::ProductId;
 use exposed::{Figures, exposed};
@@ -226,7 +227,7 @@ impl Runner<'_> {
             self.hears(tap.as_ref()).await?;
         }
         let scraping = (!self.stage.is_shared)
-            .then(|| Scraping::start(&self.target, Arc::clone(&self.figures)));
+            .then(|| Scraping::start(&self.target, Arc::clone(&self.figures), self.tee()));
         let progress = Arc::clone(&self.progress);
         let shown = progress::show(
             workload.starts.len() as u64,
@@ -278,6 +279,7 @@ impl Runner<'_> {
         let Some(receiving) = self.receiving else {
             return Ok(());
         };
+        self.plan.tee = receiving.handed_on().await;
         self.plan.traced = self.config.traces >= 1.0;
         self.plan.export_us = traces::export_us(&traces::to(self.config, receiving));
         self.plan.spans_lost = traces::lost(&self.target).await;
@@ -293,6 +295,10 @@ impl Runner<'_> {
             }
         }
         Ok(())
+    }
+
+    fn tee(&self) -> Option<Arc<Tee>> {
+        self.receiving.and_then(|receiving| receiving.tee.clone())
     }
 
     /// Listens on the exchange, or says why nobody can; none where the shop tells what was there.

@@ -7,7 +7,7 @@ use crate::evidence::{ScrapeLine, Source};
 use crate::now_us;
 use crate::recording::Recorder;
 use crate::target::Target;
-use crate::telemetry::{Exposition, micros};
+use crate::telemetry::{Exposition, Tee, micros};
 use hyper::StatusCode;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -33,26 +33,34 @@ struct Words {
     text: String,
 }
 
+/// Who wants to know.
+struct Wanting {
+    told: Mutex<Told>,
+    /// Keeps the traces that metrics name as examples.
+    tee: Option<Arc<Tee>>,
+}
+
 /// Somebody who asks.
 pub(super) struct Scraping {
-    told: Arc<Mutex<Told>>,
+    wanting: Arc<Wanting>,
     asking: JoinHandle<()>,
 }
 
 impl Scraping {
     /// Asks from now on.
-    pub(super) fn start(target: &Target, figures: Arc<Figures>) -> Self {
-        let told: Arc<Mutex<Told>> = Arc::default();
-        let (into, replicas) = (Arc::clone(&told), replicas(target));
+    pub(super) fn start(target: &Target, figures: Arc<Figures>, tee: Option<Arc<Tee>>) -> Self {
+        let told = Mutex::default();
+        let wanting = Arc::new(Wanting { told, tee });
+        let (into, replicas) = (Arc::clone(&wanting), replicas(target));
         let asking = tokio::spawn(async move {
             loop {
                 ask_all(&replicas, &into).await;
-                let (settled, open) = sagas(&into);
+                let (settled, open) = sagas(&into.told);
                 figures.sagas(settled, open);
                 tokio::time::sleep(EVERY).await;
             }
         });
-        Self { told, asking }
+        Self { wanting, asking }
     }
 
     /// Asks a last time, when nothing is in work any more but the question itself, and writes everything down.
@@ -64,10 +72,11 @@ impl Scraping {
         self.asking.abort();
         let replicas: Vec<_> = replicas(target);
         let began = Instant::now();
-        while !ask_all(&replicas, &self.told).await && began.elapsed() < SETTLES_WITHIN {
+        while !ask_all(&replicas, &self.wanting).await && began.elapsed() < SETTLES_WITHIN {
             tokio::time::sleep(EVERY / 5).await;
         }
-        let told = std::mem::take(&mut *self.told.lock().unwrap_or_else(PoisonError::into_inner));
+        let told = self.wanting.told.lock();
+        let told = std::mem::take(&mut *told.unwrap_or_else(PoisonError::into_inner));
         let mut file = recorder.file(Source::Metrics)?;
         for ((service, replica, _), (first, last)) in told.0 {
             for Words { at_us, text } in [Some(first), last].into_iter().flatten() {
@@ -125,7 +134,7 @@ fn replicas(target: &Target) -> Vec<Replica> {
 }
 
 /// Asks each of them; whether nothing but the question was in work anywhere.
-async fn ask_all(replicas: &[Replica], told: &Mutex<Told>) -> bool {
+async fn ask_all(replicas: &[Replica], wanting: &Wanting) -> bool {
     let asked = replicas
         .iter()
         .map(|(service, replica, client)| async move {
@@ -144,6 +153,10 @@ async fn ask_all(replicas: &[Replica], told: &Mutex<Told>) -> bool {
     for answer in futures_util::future::join_all(asked).await {
         let parsed = answer.and_then(|(service, replica, words)| {
             let all = Exposition::parse(&words.text).ok()?;
+            if let Some(tee) = &wanting.tee {
+                let examples = all.series.iter().filter_map(|series| series.example);
+                tee.examples(&examples.map(|example| example.trace).collect::<Vec<_>>());
+            }
             let began = all.named("crashcart_start_time_seconds").next()?;
             let life = (service, replica, micros(began.value));
             Some((life, words, all.sum("http_server_active_requests", &[])))
@@ -153,7 +166,7 @@ async fn ask_all(replicas: &[Replica], told: &Mutex<Told>) -> bool {
             continue;
         };
         is_quiet &= active <= 1.0;
-        let mut told = told.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut told = wanting.told.lock().unwrap_or_else(PoisonError::into_inner);
         let room = told.0.len() < LIVES_MAX;
         match told.0.get_mut(&life) {
             Some((_, last)) => *last = Some(words),

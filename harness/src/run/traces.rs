@@ -3,8 +3,9 @@
 use super::{RunConfig, RunError};
 use crate::evidence::Source;
 use crate::recording::Recorder;
+use crate::report::TeeFigures;
 use crate::target::{Metrics, Place, Target, Traces};
-use crate::telemetry::{Keeper, Receiver, Shapes};
+use crate::telemetry::{Keeper, Receiver, Shapes, Sink, Tee, TeeError};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,6 +19,19 @@ const SPANS: &str = "crashcart_telemetry_spans_total";
 pub(super) struct Receiving {
     receiver: Receiver,
     pub(super) keeper: Arc<Keeper>,
+    pub(super) tee: Option<Arc<Tee>>,
+}
+
+impl Receiving {
+    /// Sends the last of what is handed on, and says what the collector did not take.
+    pub(super) async fn handed_on(&self) -> Option<TeeFigures> {
+        let tee = self.tee.as_ref()?;
+        let figures = tee.finish().await;
+        if let Some(complaint) = tee.complaint() {
+            eprintln!("crashcart: {complaint}");
+        }
+        Some(figures)
+    }
 }
 
 /// Takes what the shop of a run traces; none when that is nothing, or goes to somebody else.
@@ -29,10 +43,22 @@ pub(super) fn receive(
         return Ok(None);
     }
     let keeper = Arc::new(Keeper::new(recorder.file(Source::Spans)?));
-    let sinks = vec![Arc::clone(&keeper) as _];
+    let tee = config.tee.as_ref();
+    let tee = tee.map(|tee| Tee::start(tee, config.traces).map(Arc::new));
+    let tee = tee.transpose();
+    let tee = tee.map_err(|error| match error {
+        TeeError::Collector(error) => RunError::Config(error.to_string()),
+        TeeError::System(_) => RunError::SetUp(error.to_string()),
+    })?;
+    let mut sinks: Vec<Arc<dyn Sink>> = vec![Arc::clone(&keeper) as _];
+    sinks.extend(tee.clone().map(|tee| tee as _));
     let receiver = Receiver::start(Receiver::anywhere(), sinks);
     let receiver = receiver.map_err(|error| RunError::SetUp(error.to_string()))?;
-    Ok(Some(Receiving { receiver, keeper }))
+    Ok(Some(Receiving {
+        receiver,
+        keeper,
+        tee,
+    }))
 }
 
 /// Writes down which forms the spans had.

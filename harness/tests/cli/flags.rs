@@ -55,6 +55,7 @@ fn flags_that_cannot_be_used_are_named_with_code_104() {
             &["run", "--target", "orders=https://h:1"],
             "must look like http://host:port",
         ),
+        (&["run", "--otlp-keep", "2"], "must be between 0 and 1"),
         (&["walk"], "unrecognized subcommand 'walk'"),
     ] {
         let said = crashcart(flags);
@@ -135,6 +136,22 @@ fn flags_that_do_not_go_together_say_what_would_with_code_104() {
         (
             &["--target", &target, "--replicas", "2"],
             "--replicas: a --target runs already",
+        ),
+        (
+            &["--target", &target, "--otlp-endpoint", "http://h:4318"],
+            "--otlp-endpoint: the traces of a --target do not come to the run",
+        ),
+        (
+            &["--traces", "0", "--otlp-endpoint", "http://h:4318"],
+            "--otlp-endpoint: --traces 0 records nothing to hand on",
+        ),
+        (
+            &["--otlp-endpoint", "h:4318"],
+            "--otlp-endpoint: must look like http://host:4318, got \"h:4318\"",
+        ),
+        (
+            &["--otlp-keep", "1"],
+            "--otlp-keep: there is no collector to keep traces for; add --otlp-endpoint",
         ),
         (
             &["--target", &target, "--child"],

@@ -120,6 +120,7 @@ pub fn report(checks: Vec<Finding>, thresholds: Vec<Judged>) -> Report {
             accept_raw: latency([0.9, 2.0, 16.0, 120.0]),
             settle: latency([9.0, 21.5, 260.0, 1_034.0]),
             times: BTreeMap::new(),
+            tee: None,
             faults: Vec::new(),
             thresholds,
             checks,

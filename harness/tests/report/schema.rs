@@ -2,7 +2,7 @@
 
 use crate::kit::{finding, finished, report, threshold, violated, without};
 use harness::check::Verdict;
-use harness::report::Summary;
+use harness::report::{Summary, TeeFigures};
 use serde_json::Value;
 use std::path::Path;
 
@@ -118,7 +118,12 @@ fn what_is_written_keeps_to_the_schema() {
     ];
     let by_hand = report(checks, vec![threshold("settle max<2s", true, "1.0 ms")]).summary;
     let judged = harness::report::report(&finished().evidence(), &[], |_| None).summary;
-    for summary in [by_hand, judged] {
+    let mut handed_on = by_hand.clone();
+    handed_on.tee = Some(TeeFigures {
+        kept: [("failed".to_owned(), 1)].into(),
+        ..TeeFigures::default()
+    });
+    for summary in [by_hand, judged, handed_on] {
         let written = serde_json::to_value(&summary).unwrap();
         assert_eq!(validated(&written), Vec::<String>::new());
         assert_eq!(serde_json::from_value::<Summary>(written).unwrap(), summary);

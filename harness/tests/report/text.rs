@@ -3,7 +3,7 @@
 use crate::kit::{finding, finished, order, report, threshold, violated, without};
 use harness::check::Verdict::{Invalid, NotApplicable, Unknown, Valid};
 use harness::evidence::{Source, View};
-use harness::report::{FaultFigures, Report, Times, Told, timeline};
+use harness::report::{FaultFigures, Report, TeeFigures, Times, Told, timeline};
 use insta::assert_snapshot;
 
 /// The report, of which no line but a command is wider than a page.
@@ -278,4 +278,27 @@ fn the_page_of_traces_is_named_where_there_is_one() {
     recording   runs/20270115-080000-7
     judge again crashcart check runs/20270115-080000-7
     ");
+}
+
+#[test]
+fn what_was_handed_on_is_told_where_there_was_a_collector() {
+    let mut report = report(vec![finding("S1", "agreement", Valid)], Vec::new());
+    assert!(!text(&report).contains("handed on"));
+    let kept = [("canceled", 18), ("share", 1_102)];
+    let mut tee = TeeFigures {
+        kept: kept.map(|(why, n)| (why.to_owned(), n)).into(),
+        left_out: 12_345,
+        sent: 9_876,
+        dropped: 0,
+    };
+    report.summary.tee = Some(tee.clone());
+    let line = |report: &Report| {
+        let text = text(report);
+        let line = text.lines().find(|line| line.contains("handed on"));
+        line.unwrap_or_default().to_owned()
+    };
+    assert_snapshot!(line(&report), @"  handed on   1 120 traces (1 102 share, 18 canceled), 12 345 left out · 9 876 spans taken, 0 dropped");
+    (tee.kept, tee.sent) = (std::collections::BTreeMap::new(), 0);
+    report.summary.tee = Some(tee);
+    assert_snapshot!(line(&report), @"  handed on   0 traces, 12 345 left out · 0 spans taken, 0 dropped");
 }

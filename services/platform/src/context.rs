@@ -211,7 +211,8 @@ impl Context {
     /// A new trace.
     pub fn new_trace(&self) -> Trace {
         let mut chance = self.chance();
-        let id = uuid::Builder::from_random_bytes(rand::RngExt::random(&mut *chance)).into_uuid();
+        // All bits are random: which share of the traces is recorded is decided by them.
+        let id = uuid::Uuid::from_bytes(rand::RngExt::random(&mut *chance));
         let trace = Trace::new(id, chance.next_u64());
         let is_sampled = self.tracer().takes(trace.trace_id(), None);
         trace.sampled(is_sampled)

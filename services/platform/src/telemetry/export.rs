@@ -40,7 +40,7 @@ pub(super) fn exporter(
             let mut builder = SpanExporter::builder()
                 .with_tonic()
                 .with_protocol(Wire::Grpc)
-                .with_metadata(metadata(settings)?)
+                .with_metadata(MetadataMap::from_headers(headers(settings)?))
                 .with_retry_policy(RetryPolicy::disabled())
                 .with_endpoint(&settings.endpoint)
                 .with_timeout(settings.timeout);
@@ -55,23 +55,25 @@ pub(super) fn exporter(
     Ok(exporter)
 }
 
-fn metadata(settings: &Settings) -> Result<MetadataMap, TelemetryError> {
+/// What is sent along with each request.
+pub(super) fn headers(settings: &Settings) -> Result<hyper::HeaderMap, TelemetryError> {
     let mut headers = hyper::HeaderMap::new();
     for (name, value) in &settings.headers {
-        let name = name.parse::<hyper::header::HeaderName>();
-        let pair = name.ok().zip(value.parse().ok());
-        let (name, value) = pair.ok_or_else(|| TelemetryError::Header(format!("{value:?}")))?;
+        let parsed = name.parse::<hyper::header::HeaderName>();
+        let pair = parsed.ok().zip(value.parse().ok());
+        // The value may be a secret.
+        let (name, value) = pair.ok_or_else(|| TelemetryError::Header(format!("{name:?}")))?;
         headers.insert(name, value);
     }
-    Ok(MetadataMap::from_headers(headers))
+    Ok(headers)
 }
 
 /// A client on the telemetry thread's own runtime: the SDK's own ones need another.
 #[derive(Debug)]
-struct Http(Client<HttpsConnector<HttpConnector>, Full<Bytes>>);
+pub(super) struct Http(Client<HttpsConnector<HttpConnector>, Full<Bytes>>);
 
 impl Http {
-    fn new() -> Result<Self, TelemetryError> {
+    pub(super) fn new() -> Result<Self, TelemetryError> {
         let connector = HttpsConnectorBuilder::new()
             .with_provider_and_native_roots(rustls::crypto::ring::default_provider())
             .map_err(|error| TelemetryError::Endpoint(error.to_string()))?

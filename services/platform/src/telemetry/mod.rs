@@ -9,12 +9,14 @@
 //! [`Trace::step`]: crate::Trace::step
 
 mod batch;
+mod collector;
 mod export;
 mod pipeline;
 mod settings;
 mod span;
 mod tracer;
 
+pub use collector::{Collector, NotTaken};
 pub use pipeline::{Pipeline, TelemetryError, resource_in_a_world};
 pub use settings::{BadVariable, Protocol, Sampling, Settings};
 pub use span::{Ids, Outcome, Span, What};
