@@ -35,7 +35,7 @@ impl Said {
     }
 
     /// Whether nothing was wrong but the generator's lateness: what the rest of the machine does is not what is tested.
-    fn is_late(&self) -> bool {
+    pub fn is_late(&self) -> bool {
         self.code == 114 && self.out.contains("because     V7 generator (")
     }
 }
