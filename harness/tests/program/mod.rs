@@ -5,7 +5,7 @@ use std::process::{Command, Output};
 use std::sync::{Mutex, PoisonError};
 
 /// How often a run is tried on a machine that is busy with something else.
-const TRIES: usize = 4;
+pub const TRIES: usize = 4;
 
 /// How a command ended.
 pub struct Said {
