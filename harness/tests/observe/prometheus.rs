@@ -58,8 +58,10 @@ impl Prometheus {
         let all = format!(r#"sum(up{{service!="harness"}}) == {}"#, there.count());
         until("all have answered", || started.first(&all));
         // It takes five seconds until it knows whom to ask, which is ten minutes on the scale of the rules.
-        let quiet = r#"absent(ALERTS{alertstate="firing"})"#;
-        until("it misses nobody any more", || started.first(quiet));
+        let services = asked.iter().map(|(service, _)| *service);
+        let services = services.collect::<Vec<_>>().join("|");
+        let quiet = format!(r#"absent(ALERTS{{alertstate="firing", service=~"{services}"}})"#);
+        until("it misses nobody any more", || started.first(&quiet));
         started.began = Instant::now();
         started
     }
