@@ -198,12 +198,12 @@ fn each_thing_that_goes_wrong_between_processes_raises_its_alerts() {
     let figures = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port().expect("a port")));
     let prometheus = Prometheus::start(&[&shop.asked()[..], &[("harness", figures)]].concat());
     let mut wanted = Wanted::those(|asked| asked.needs != Needs::Trouble);
-    let said = load(&shop.places(), figures, "provider-slow@3s+2s", || {
+    let flags = ["--faults", "provider-slow@3s+2s"];
+    let said = load(&shop.places(), figures, &flags, || {
         wanted.ask(&prometheus);
     });
-    if !said.is_late() {
-        said.expect(0, &["VALID"]);
-    }
+    // Others are busy beside it, so its orders may have been late; nothing else may be wrong.
+    said.expect(if said.is_late() { 114 } else { 0 }, &[]);
     wanted.none_left();
     shop.load = Some(Load::start(&shop.places()));
     for fault in &FAULTS {
