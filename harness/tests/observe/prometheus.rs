@@ -14,6 +14,7 @@ use tempfile::TempDir;
 
 /// How often it asks.
 const INTERVAL: Duration = Duration::from_millis(250);
+
 /// The rules, so that an hour is half a minute.
 pub fn scale() -> Scale {
     Scale::shorter(120)
@@ -71,19 +72,18 @@ impl Prometheus {
         let found = self.get(&format!("/api/v1/query?query={}", encoded(expr)));
         let found = found["result"].as_array().expect("series").iter();
         let sample = |series: &Value| {
-            Sample {
+            Some(Sample {
                 labels: series["metric"].clone(),
                 value: series["value"][1].as_str()?.parse().ok()?,
-            }
-            .into()
+            })
         };
         found.filter_map(sample).collect()
     }
 
     /// The first number that an expression finds, if it finds one.
     pub fn first(&self, expr: &str) -> Option<f64> {
-        let numbers = self.query(expr).into_iter().map(|sample| sample.value);
-        numbers.into_iter().find(|value| !value.is_nan())
+        let mut numbers = self.query(expr).into_iter().map(|sample| sample.value);
+        numbers.find(|value| !value.is_nan())
     }
 
     /// Whether an alert fires now.
