@@ -71,7 +71,20 @@ pub fn can_start(test: &str) -> bool {
     let postgres = find("initdb", &folders, "postgresql");
     let folders = versions("/usr/lib/rabbitmq/lib", "sbin");
     let rabbit = find("rabbitmq-server", &folders, "rabbitmq-server");
-    if let Some(missing) = postgres.and(rabbit).err() {
+    is_due(test, postgres.and(rabbit))
+}
+
+/// Whether a test may start a Prometheus; it is skipped, and says so, where there is none.
+///
+/// # Panics
+/// As [`can_start`].
+pub fn can_observe(test: &str) -> bool {
+    is_due(test, find("prometheus", &[], "prometheus"))
+}
+
+/// Whether what a test needs was found.
+fn is_due(test: &str, found: Result<PathBuf, EngineError>) -> bool {
+    if let Err(missing) = found {
         let is_required = std::env::var("CRASHCART_ENGINES").is_ok_and(|how| how == "required");
         assert!(!is_required, "{test}: {missing}");
         eprintln!("skipped {test}: {missing}");

@@ -5,6 +5,7 @@ use super::process::{LOOK, Process};
 use super::watchdog::Watchdog;
 use super::{EngineError, Waiting, find, free_port, last_lines, versions};
 use rustix::process::Signal;
+use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
@@ -40,6 +41,8 @@ struct Ports {
     /// Between nodes, and from the command line to one.
     distribution: u16,
     mapper: u16,
+    /// For Prometheus, if it may ask.
+    metrics: Option<u16>,
 }
 
 impl PrivateRabbit {
@@ -56,6 +59,19 @@ impl PrivateRabbit {
     /// # Errors
     /// As [`Self::start`].
     pub fn start_and_tell(dir: &Path, waiting: Waiting<'_>) -> Result<Self, EngineError> {
+        Self::make(dir, None, waiting)
+    }
+
+    /// As [`Self::start`]; Prometheus may ask it for its own figures, see [`Self::metrics`].
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub fn start_measured(dir: &Path) -> Result<Self, EngineError> {
+        let port = free_port().map_err(EngineError::system("a port"))?;
+        Self::make(dir, Some(port), &mut |_| ())
+    }
+
+    fn make(dir: &Path, metrics: Option<u16>, waiting: Waiting<'_>) -> Result<Self, EngineError> {
         // Debian's own commands insist on root or on an account; what they call in the end does not.
         let mut folders = versions("/usr/lib/rabbitmq/lib", "sbin");
         folders.push("/usr/lib/rabbitmq/bin".into());
@@ -68,6 +84,7 @@ impl PrivateRabbit {
             amqp: port()?,
             distribution: port()?,
             mapper: port()?,
+            metrics,
         };
         let dir = dir.join(format!("rabbit-{}", ports.amqp));
         account.folder(&dir)?;
@@ -91,6 +108,12 @@ impl PrivateRabbit {
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         (Ipv4Addr::LOCALHOST, self.ports.amqp).into()
+    }
+
+    /// Where Prometheus may ask; nowhere unless it was started for that.
+    pub fn metrics(&self) -> Option<SocketAddr> {
+        let port = self.ports.metrics?;
+        Some((Ipv4Addr::LOCALHOST, port).into())
     }
 
     /// Its address for somebody who may do everything.
@@ -283,12 +306,21 @@ fn write_settings(account: Account, dir: &Path, ports: Ports) -> Result<(), Engi
     for folder in ["etc", "home", "data", "log"] {
         account.folder(&dir.join(folder))?;
     }
-    let settings = format!(
+    let mut settings = format!(
         "listeners.tcp.1 = 127.0.0.1:{}\nlog.console = false\nlog.file.level = warning\n",
         ports.amqp
     );
+    let mut plugins = "[].\n";
+    if let Some(port) = ports.metrics {
+        plugins = "[rabbitmq_prometheus].\n";
+        // Writing into a string cannot fail.
+        let _ = writeln!(
+            settings,
+            "prometheus.tcp.ip = 127.0.0.1\nprometheus.tcp.port = {port}"
+        );
+    }
     account.file(&dir.join("etc/rabbitmq.conf"), &settings)?;
-    account.file(&dir.join("etc/plugins"), "[].\n")?;
+    account.file(&dir.join("etc/plugins"), plugins)?;
     // Only who can read this file can command the node; nothing secret is in it.
     let cookie = dir.join("home/.erlang.cookie");
     account.file(&cookie, &format!("CRASHCART{}", crate::now_us()))?;

@@ -226,7 +226,8 @@ impl Runner<'_> {
         if !products.is_empty() {
             self.hears(tap.as_ref()).await?;
         }
-        let scraping = (!self.stage.is_shared)
+        let is_asked = !self.stage.is_shared || self.config.metrics.is_some();
+        let scraping = is_asked
             .then(|| Scraping::start(&self.target, Arc::clone(&self.figures), self.tee()));
         let progress = Arc::clone(&self.progress);
         let shown = progress::show(
@@ -272,7 +273,8 @@ impl Runner<'_> {
             self.doing.say("waiting for the last traces");
             tap::quiet(|| receiving.keeper.received(), traces::QUIET).await;
         }
-        if let Some(scraping) = scraping {
+        // What others have brought about cannot be told from what this run has.
+        if let Some(scraping) = scraping.filter(|_| !self.stage.is_shared) {
             scraping.finish(&self.target, &mut self.recorder).await?;
             self.plan.metered = true;
         }

@@ -47,15 +47,16 @@ pub(super) struct Scraping {
 }
 
 impl Scraping {
-    /// Asks from now on.
+    /// Asks from now on, and tells `figures` of the sagas that settle from now on.
     pub(super) fn start(target: &Target, figures: Arc<Figures>, tee: Option<Arc<Tee>>) -> Self {
+        let since_us = now_us();
         let told = Mutex::default();
         let wanting = Arc::new(Wanting { told, tee });
         let (into, replicas) = (Arc::clone(&wanting), replicas(target));
         let asking = tokio::spawn(async move {
             loop {
                 ask_all(&replicas, &into).await;
-                let (settled, open) = sagas(&into.told);
+                let (settled, open) = sagas(&into.told, since_us);
                 figures.sagas(settled, open);
                 tokio::time::sleep(EVERY).await;
             }
@@ -69,6 +70,7 @@ impl Scraping {
         target: &Target,
         recorder: &mut Recorder,
     ) -> Result<(), RunError> {
+        // Nobody else asks meanwhile: one question too many would be in work.
         self.asking.abort();
         let replicas: Vec<_> = replicas(target);
         let began = Instant::now();
@@ -92,22 +94,30 @@ impl Scraping {
     }
 }
 
-/// How many sagas settled, over all lives, and how many are open.
-fn sagas(told: &Mutex<Told>) -> (u64, u64) {
+impl Drop for Scraping {
+    fn drop(&mut self) {
+        self.asking.abort();
+    }
+}
+
+/// How many sagas have settled since a time, over all lives, and how many are open.
+fn sagas(told: &Mutex<Told>, since_us: i64) -> (u64, u64) {
     let told = told.lock().unwrap_or_else(PoisonError::into_inner);
-    let words = told
-        .0
-        .values()
-        .map(|(first, last)| last.as_ref().unwrap_or(first));
-    words.fold((0, 0), |(settled, open), words| {
-        let value = |name| whole(&words.text, name);
+    let mut sagas = (0, 0);
+    for ((.., began_us), (first, last)) in &told.0 {
+        let now = &last.as_ref().unwrap_or(first).text;
+        let settled = |text| whole(text, "crashcart_sagas_settled_total");
+        // A life that began later has settled nothing before.
+        let before = if *began_us < since_us {
+            settled(&first.text)
+        } else {
+            0
+        };
+        sagas.0 += settled(now).saturating_sub(before);
         // Each replica tells of all that are open.
-        let now = value("crashcart_sagas_in_flight");
-        (
-            settled + value("crashcart_sagas_settled_total"),
-            now.max(open),
-        )
-    })
+        sagas.1 = sagas.1.max(whole(now, "crashcart_sagas_in_flight"));
+    }
+    sagas
 }
 
 /// The sum of the series of a metric that counts.

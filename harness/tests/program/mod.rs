@@ -5,7 +5,7 @@ use std::process::{Command, Output};
 use std::sync::{Mutex, PoisonError};
 
 /// How often a run is tried on a machine that is busy with something else.
-const TRIES: usize = 4;
+pub const TRIES: usize = 4;
 
 /// How a command ended.
 pub struct Said {
@@ -35,7 +35,7 @@ impl Said {
     }
 
     /// Whether nothing was wrong but the generator's lateness: what the rest of the machine does is not what is tested.
-    fn is_late(&self) -> bool {
+    pub fn is_late(&self) -> bool {
         self.code == 114 && self.out.contains("because     V7 generator (")
     }
 }
