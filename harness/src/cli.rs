@@ -188,7 +188,7 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "SHARE", value_parser = share)]
     pub(crate) otlp_keep: Option<f64>,
     /// Where Prometheus may ask for the figures of the run while it is on: 127.0.0.1:9464 [default: nowhere]
-    #[arg(long, value_name = "ADDRESS")]
+    #[arg(long, value_name = "ADDRESS", value_parser = address)]
     pub(crate) metrics: Option<SocketAddr>,
     /// Switch a bug on, to see it caught (only in a build with `--features planted`)
     #[arg(long, value_name = "BUG", value_parser = bug)]
@@ -349,6 +349,11 @@ fn bug(name: &str) -> Result<Bug, String> {
             "this build has no bugs to switch on; cargo run --release --features planted -- run --plant {bug}"
         ))
     }
+}
+
+fn address(text: &str) -> Result<SocketAddr, String> {
+    let wrong = |_| "must be an address with its port, such as 127.0.0.1:9464".to_owned();
+    text.parse().map_err(wrong)
 }
 
 fn share(text: &str) -> Result<f64, String> {

@@ -28,6 +28,16 @@ pub(super) const ALL: &[Corruption] = &[
         apply: forget_one,
     },
     Corruption {
+        name: "an outcome that was another",
+        check: "M1",
+        apply: other_outcome,
+    },
+    Corruption {
+        name: "a bucket that holds more than there are",
+        check: "M2",
+        apply: fuller_bucket,
+    },
+    Corruption {
         name: "a time that was measured and not traced",
         check: "M2",
         apply: measure_more,
@@ -140,6 +150,37 @@ fn forget_one(evidence: &mut Evidence, _: usize) -> bool {
 fn measure_more(evidence: &mut Evidence, _: usize) -> bool {
     let lost = evidence.plan.spans_lost.values().any(|lost| *lost > 0);
     !lost && add(evidence, "crashcart_message_lag_seconds_count", 1.0)
+}
+
+fn other_outcome(evidence: &mut Evidence, _: usize) -> bool {
+    if undoubted(evidence) != Some("orders") {
+        return false;
+    }
+    let scrapes = evidence.scrapes.iter_mut();
+    let orders = scrapes.filter(|scrape| scrape.service == "orders");
+    let series = orders.flat_map(|scrape| &mut scrape.series);
+    let finished = series.filter(|series| {
+        series.name == "crashcart_sagas_settled_total"
+            && series.value > 0.0
+            && series.has(&[("outcome", "finished")])
+    });
+    let renamed = finished.map(|series| {
+        let canceled = "canceled".to_owned();
+        series.labels.insert("outcome".to_owned(), canceled)
+    });
+    renamed.count() > 0
+}
+
+fn fuller_bucket(evidence: &mut Evidence, place: usize) -> bool {
+    let series = evidence
+        .scrapes
+        .iter_mut()
+        .flat_map(|scrape| &mut scrape.series);
+    let mut buckets: Vec<&mut Series> = series
+        .filter(|series| series.has(&[("le", "+Inf")]))
+        .collect();
+    let at = place.checked_rem(buckets.len());
+    at.map(|at| buckets[at].value += 1.0).is_some()
 }
 
 fn keep_in_flight(evidence: &mut Evidence, _: usize) -> bool {

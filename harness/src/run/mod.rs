@@ -227,8 +227,8 @@ impl Runner<'_> {
             self.hears(tap.as_ref()).await?;
         }
         let is_asked = !self.stage.is_shared || self.config.metrics.is_some();
-        let scraping = is_asked
-            .then(|| Scraping::start(&self.target, Arc::clone(&self.figures), self.tee()));
+        let scraping =
+            is_asked.then(|| Scraping::start(&self.target, Arc::clone(&self.figures), self.tee()));
         let progress = Arc::clone(&self.progress);
         let shown = progress::show(
             workload.starts.len() as u64,

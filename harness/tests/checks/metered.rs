@@ -45,10 +45,26 @@ pub fn metrics(recipe: &Recipe, line: &mut dyn FnMut(&str)) {
     stock(recipe, &mut counted);
     requests(recipe, &mut counted);
     for service in Service::ALL.map(Service::as_str) {
-        for name in ["crashcart_outbox_pending", "crashcart_loops_ended"] {
+        for name in [
+            "crashcart_outbox_pending",
+            "crashcart_outbox_oldest_age_seconds",
+            "crashcart_saga_oldest_age_seconds",
+            "crashcart_loops_ended",
+        ] {
             counted.add(service, (name, String::new()), 0.0);
         }
-        counted.one(service, "http_server_active_requests", String::new());
+        for name in [
+            "http_server_active_requests",
+            "crashcart_consuming",
+            "crashcart_store_up",
+            "crashcart_build_info",
+        ] {
+            counted.one(service, name, String::new());
+        }
+        for state in ["ready", "dead"] {
+            let labels = format!("state=\"{state}\"");
+            counted.add(service, ("crashcart_queue_messages", labels), 0.0);
+        }
         let name = "crashcart_start_time_seconds";
         counted.add(service, (name, String::new()), LIFE_S);
         line(&json(&ScrapeLine {
@@ -187,7 +203,9 @@ fn requests(recipe: &Recipe, counted: &mut Counted) {
             "http_request_method=\"POST\",http_route=\"{route}\",http_response_status_code=\"{status}\""
         );
         let name = "http_server_request_duration_seconds_count";
-        counted.one(service, name, labels);
+        counted.one(service, name, labels.clone());
+        let sum = "http_server_request_duration_seconds_sum";
+        counted.add(service, (sum, labels), 0.001);
     });
 }
 
@@ -213,16 +231,19 @@ fn text(counted: &Counted, service: &str, trace: &str) -> String {
             metric.kind
         )
         .unwrap();
+        let mut example = trace;
         for ((_, series, labels), value) in series {
             writeln!(text, "{series}{{{labels}}} {value}").unwrap();
-        }
-        if name == "crashcart_message_lag_seconds" && !trace.is_empty() {
-            let example = format!("{{trace_id=\"{trace}\",span_id=\"01\"}} 0.0001 {LIFE_S}");
-            writeln!(
-                text,
-                "{name}_bucket{{type=\"order.created\",le=\"+Inf\"}} 1 # {example}"
-            )
-            .unwrap();
+            if !series.ends_with("_count") || metric.kind != "histogram" {
+                continue;
+            }
+            write!(text, "{name}_bucket{{{labels},le=\"+Inf\"}} {value}").unwrap();
+            if metric.exemplars && !example.is_empty() {
+                let named = format!("{{trace_id=\"{example}\",span_id=\"01\"}}");
+                write!(text, " # {named} 0.0001 {LIFE_S}").unwrap();
+                example = "";
+            }
+            text.push('\n');
         }
     }
     text + "# EOF\n"

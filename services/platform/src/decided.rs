@@ -6,7 +6,7 @@ use tracing::field::display;
 use uuid::Uuid;
 
 /// The attribute by which an order is found everywhere.
-const ORDER: &str = "order.id";
+pub(crate) const ORDER: &str = "order.id";
 
 /// This was said, and is committed.
 pub(crate) fn said(message: &Message) {

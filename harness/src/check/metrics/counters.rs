@@ -3,6 +3,7 @@
 use super::{Expected, Lives};
 use crate::check::{Tally, Violation};
 use crate::evidence::{OrderRow, Service, View};
+use contract::http::OrderStatus;
 use contract::{EventType, Reason};
 
 const UNKNOWN: &str = "crashcart_unknown_total";
@@ -144,6 +145,11 @@ impl Counters<'_, '_> {
         self.look("crashcart_sagas_started_total", &[], (started, unknown));
         let unknown = self.unknown("said", EventType::OrderFinished)
             + self.unknown("said", EventType::OrderCanceled);
+        let name = "crashcart_sagas_settled_total";
+        let all = view.orders.iter().filter(|order| order.settled_us > 0);
+        let all = all.filter(|order| order.settled_us >= began_us);
+        let all = Expected::of(&self.lives, all.map(|order| order.settled_us));
+        self.look(name, &[], (all, unknown));
         let ends = Reason::ALL.into_iter().map(Some).chain([None]);
         for reason in ends {
             let ended = |order: &&OrderRow| {
@@ -151,9 +157,14 @@ impl Counters<'_, '_> {
             };
             let settled = view.orders.iter().filter(ended);
             let settled = Expected::of(&self.lives, settled.map(|order| order.settled_us));
+            let outcome = if reason.is_some() {
+                OrderStatus::Canceled
+            } else {
+                OrderStatus::Finished
+            };
             let reason = reason.map_or("", Reason::as_str);
-            let name = "crashcart_sagas_settled_total";
-            self.look(name, &[("reason", reason)], (settled, unknown));
+            let labels = [("outcome", outcome.as_str()), ("reason", reason)];
+            self.look(name, &labels, (settled, unknown));
         }
     }
 }

@@ -13,7 +13,14 @@ pub(in crate::check) fn judge(view: &View<'_>) -> Tally {
         let now = lives.lives.iter().filter(|life| life.next_us.is_none());
         for life in now {
             for (name, there) in gauges(view, service) {
-                tally.look(differs(life.last, name, there));
+                tally.look(differs(life.last, (name, &[]), there));
+            }
+            let queue = view.queues.get(&service).copied().unwrap_or_default();
+            // What is with a consumer each replica counts for itself.
+            for (state, there) in [("ready", queue.ready), ("dead", queue.dead)] {
+                let labels = [("state", state)];
+                let gauge = ("crashcart_queue_messages", &labels[..]);
+                tally.look(differs(life.last, gauge, number(there)));
             }
         }
     }
@@ -29,12 +36,22 @@ fn gauges(view: &View<'_>, service: Service) -> Vec<(&'static str, i64)> {
         // Whoever asks for it.
         ("http_server_active_requests", 1),
         ("crashcart_loops_ended", 0),
+        ("crashcart_consuming", 1),
+        ("crashcart_store_up", 1),
+        ("crashcart_build_info", 1),
     ];
+    if unpublished == 0 {
+        gauges.push(("crashcart_outbox_oldest_age_seconds", 0));
+    }
     match service {
         Service::Orders => {
             let open = view.orders.iter();
             let open = open.filter(|order| order.status == OrderStatus::Created);
-            gauges.push(("crashcart_sagas_in_flight", number(open.count() as u64)));
+            let open = number(open.count() as u64);
+            gauges.push(("crashcart_sagas_in_flight", open));
+            if open == 0 {
+                gauges.push(("crashcart_saga_oldest_age_seconds", 0));
+            }
         }
         Service::Products => {
             let available = view.products.iter().map(|row| row.available).sum();
@@ -64,12 +81,16 @@ fn number(n: u64) -> i64 {
     i64::try_from(n).unwrap_or(i64::MAX)
 }
 
-fn differs(scrape: &Scrape, name: &str, there: i64) -> Option<Violation> {
+fn differs(
+    scrape: &Scrape,
+    (name, labels): (&str, &[(&str, &str)]),
+    there: i64,
+) -> Option<Violation> {
     let service = &scrape.service;
     if !scrape.has(name) {
         return Some(Violation::run(format!("{service} says nothing of {name}")));
     }
-    let said = scrape.sum(name, &[]);
+    let said = scrape.sum(name, labels);
     #[expect(clippy::cast_precision_loss, reason = "no run has 2^53 of anything")]
     let is_so = (said - there as f64).abs() < 0.5;
     (!is_so).then(|| {

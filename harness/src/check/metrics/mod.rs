@@ -4,6 +4,7 @@
 //! life that was killed nobody knows what it counted at the end: whatever happened between its last words and the next
 //! life may be missing, and nothing else may.
 
+mod buckets;
 mod counters;
 mod examples;
 mod gauges;

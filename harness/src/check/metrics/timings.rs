@@ -10,6 +10,11 @@ const APART_US: f64 = 5_000.0;
 /// How far sums may be apart besides.
 const SHARE: f64 = 0.01;
 
+/// What is measured between the same two moments that somebody else has written down.
+const EXACT: [&str; 2] = [
+    "crashcart_saga_duration_seconds",
+    "http_server_request_duration_seconds",
+];
 /// How often one average may be in the other, where either may lack some, and by how much it may be more besides.
 const ROUGHLY: f64 = 20.0;
 const ROUGHLY_US: f64 = 1_000_000.0;
@@ -17,6 +22,7 @@ const ROUGHLY_US: f64 = 1_000_000.0;
 /// M2
 pub(in crate::check) fn judge(view: &View<'_>) -> Tally {
     let mut tally = Tally::default();
+    super::buckets::judge(view, &mut tally);
     for service in Service::ALL {
         let all = Lives::of(view, service.as_str());
         let exact = all.last();
@@ -81,10 +87,11 @@ impl Timings<'_, '_> {
         labels: &[(&str, &str)],
         (took, kind): (impl Iterator<Item = i64>, &str),
     ) {
-        let (mut there, mut sum_us) = (0_u64, 0_i64);
+        let (mut there, mut sum_us, mut values) = (0_u64, 0_i64, Vec::new());
         for took_us in took {
             there += 1;
             sum_us += took_us;
+            values.push(took_us);
         }
         let count = whole(self.sum(&format!("{name}_count"), labels));
         let counted_us = self.sum(&format!("{name}_sum"), labels) * 1e6;
@@ -111,9 +118,40 @@ impl Timings<'_, '_> {
                 sum_us / 1e6
             ))
         } else {
-            None
+            self.misplaced(name, labels, &mut values)
+                .map(|how| format!("{} {how}", about()))
         };
         self.tally.look(wrong.map(Violation::run));
+    }
+
+    /// A bucket that has not as many values as there are up to its bound, where values are the same to a microsecond.
+    fn misplaced(&self, name: &str, labels: &[(&str, &str)], values: &mut [i64]) -> Option<String> {
+        if !EXACT.contains(&name) {
+            return None;
+        }
+        values.sort_unstable();
+        let bucket = format!("{name}_bucket");
+        let first = self.lives.first()?;
+        let bounds = first.series.iter().filter(|series| series.name == bucket);
+        let mut bounds: Vec<&str> = bounds
+            .filter_map(|series| series.labels.get("le"))
+            .map(String::as_str)
+            .collect();
+        bounds.sort_unstable();
+        bounds.dedup();
+        bounds.into_iter().find_map(|le| {
+            let bound: f64 = le.parse().ok()?;
+            #[expect(
+                clippy::cast_precision_loss,
+                reason = "2^53 microseconds are 285 years"
+            )]
+            let fits = |us: &i64| *us as f64 / 1e6 <= bound;
+            let there = values.partition_point(fits) as u64;
+            let with_bound: Vec<(&str, &str)> =
+                labels.iter().copied().chain([("le", le)]).collect();
+            let counted = whole(self.sum(&bucket, &with_bound));
+            (counted != there).then(|| format!("has {counted} up to {le}, and there are {there}"))
+        })
     }
 
     /// Looks at averages, of which nobody knows how many of the last are missing on either side: it is the unit that

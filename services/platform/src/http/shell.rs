@@ -1,6 +1,7 @@
 //! What surrounds each request: a place in the queue, a trace, a time-out, a measurement, a log line.
 
 use super::Problem;
+use crate::decided::ORDER;
 use crate::telemetry::{Span, What};
 use crate::{Context, Settings, Trace, planted};
 use axum::extract::{Request, State};
@@ -82,6 +83,11 @@ pub(super) async fn around(
     let is_traced = route.starts_with(TRACED) && ctx.tracer().is_on();
     let step = Some(&trace).filter(|_| is_traced);
     let ended_us = measure(ctx, &method, route, (&response, began_us), step);
+    let about = about(route, &response);
+    let order = about.as_ref().filter(|(key, _)| key == ORDER);
+    let order = order.map(|(_, id)| tracing::field::display(id));
+    tracing::debug!(trace_id = trace.id(), span_id = trace.step_id(), order.id = order, %method,
+        route, status = status.as_u16(), took_us = ended_us - began_us, "request");
     if trace.is_sampled() && is_traced {
         ctx.tracer().record([Span {
             ids: trace.ids(parent),
@@ -91,12 +97,10 @@ pub(super) async fn around(
                 method: method.to_string(),
                 route,
                 status: status.as_u16(),
-                about: about(route, &response),
+                about,
             },
         }]);
     }
-    tracing::debug!(trace_id = trace.id(), span_id = trace.step_id(), %method, route, status = status.as_u16(),
-        took_us = ended_us - began_us, "request");
     if let Ok(value) = HeaderValue::from_str(&request_id) {
         response.headers_mut().insert("x-request-id", value);
     }
