@@ -1,11 +1,14 @@
 //! What services trace arrives whole, by either protocol; and a collector in trouble is nobody else's trouble.
 
+#[path = "program/collector.rs"]
+mod collector;
+
+use collector::collector;
 use contract::MessageId;
 use harness::evidence::Source;
 use harness::recording::Recorder;
 use harness::telemetry::{Keeper, Receiver, SpanLine};
 use platform::telemetry::{Outcome, Pipeline, Protocol, Settings, Span, Tracer, What};
-use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -100,30 +103,6 @@ fn what_is_traced_arrives_whole_and_the_same_by_either_protocol() {
         (heard.start_us, heard.end_us),
         (START_US + 2_000, START_US + 3_000)
     );
-}
-
-/// A collector that answers each request like this, or takes it and says nothing.
-fn collector(answer: Option<&'static str>) -> SocketAddr {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-    let address = listener.local_addr().unwrap();
-    std::thread::spawn(move || {
-        let mut held = Vec::new();
-        for stream in listener.incoming() {
-            let mut stream = stream.unwrap();
-            let Some(answer) = answer else {
-                held.push(stream);
-                continue;
-            };
-            std::thread::spawn(move || {
-                let mut some = vec![0; 65_536];
-                while stream.read(&mut some).is_ok_and(|n| n > 0) {
-                    // A client that is gone has its answer.
-                    let _ = stream.write_all(answer.as_bytes());
-                }
-            });
-        }
-    });
-    address
 }
 
 /// Who cannot get rid of spans keeps a bounded number of them, counts the others, and waits for nobody.

@@ -5,7 +5,7 @@
 
 use super::{Tally, Violation};
 use crate::evidence::{
-    MessageNo, OrderNo, OrderRow, Outcome, Said, Service, SpanRow, Traced, View,
+    MessageNo, OrderNo, OrderRow, Outcome, Said, Service, SpanRow, Traced, View, ends_a_payment,
 };
 use crate::faults::{FaultKind, FaultRecord};
 use contract::EventType;
@@ -122,10 +122,6 @@ fn parents(view: &View<'_>, order: &OrderRow, span: &SpanRow) -> Vec<(Service, i
     applied
         .map(|applied| (applied.service, applied.at_us))
         .collect()
-}
-
-const fn ends_a_payment(kind: EventType) -> bool {
-    matches!(kind, EventType::PaymentProcessed | EventType::PaymentFailed)
 }
 
 /// The messages on which a step may hang that said `said`: its cause. Where a sweep found the payment before the

@@ -72,6 +72,11 @@ impl Service {
     }
 }
 
+/// Whether it is how a payment ends.
+pub const fn ends_a_payment(kind: EventType) -> bool {
+    matches!(kind, EventType::PaymentProcessed | EventType::PaymentFailed)
+}
+
 /// A run of entries in one of the two lists of lines: 26 bits of start, 6 of length.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Span(u32);

@@ -4,7 +4,9 @@
 //! Each instant belongs to the first of these that was going on: the generator, the network, the provider, a step of a
 //! service, the broker, the outbox, the wait for a payment. What is left is unexplained, and so the parts add up.
 
-use crate::evidence::{Act, Did, End, OrderNo, OrderRow, Outcome, SpanRow, Traced, View};
+use crate::evidence::{
+    Act, Did, End, OrderNo, OrderRow, Outcome, SpanRow, Traced, View, ends_a_payment,
+};
 use crate::history::Story;
 use contract::EventType;
 use schemars::JsonSchema;
@@ -57,9 +59,6 @@ const SERVICES: usize = 3;
 const BROKER: usize = 4;
 const OUTBOX: usize = 5;
 const WAITING: usize = 6;
-
-/// How a payment ends.
-const ENDS_A_PAYMENT: [EventType; 2] = [EventType::PaymentProcessed, EventType::PaymentFailed];
 
 /// By story. Only orders that settled and whose trace has a beginning are counted.
 pub(super) fn times(view: &View<'_>) -> BTreeMap<String, Times> {
@@ -149,7 +148,7 @@ fn of_order(view: &View<'_>, order: &OrderRow) -> Option<(Story, i64, [i64; PART
         }
     }
     let ends = view.said_of(order.order);
-    let mut ends = ends.filter(|said| ENDS_A_PAYMENT.contains(&said.kind));
+    let mut ends = ends.filter(|said| ends_a_payment(said.kind));
     if let Some(end) = ends.next() {
         let mut heard = spans().filter(|span| {
             let said = view.logged(span.message).next();

@@ -7,7 +7,7 @@ use crate::evidence::{ScrapeLine, Source};
 use crate::now_us;
 use crate::recording::Recorder;
 use crate::target::Target;
-use crate::telemetry::{Exposition, Tee, micros};
+use crate::telemetry::{Exposition, Tee, micros, whole};
 use hyper::StatusCode;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -31,6 +31,14 @@ struct Told(BTreeMap<(&'static str, u32, i64), (Words, Option<Words>)>);
 struct Words {
     at_us: i64,
     text: String,
+    sagas: Sagas,
+}
+
+/// What a life said of sagas.
+#[derive(Debug, Clone, Copy, Default)]
+struct Sagas {
+    settled: u64,
+    open: u64,
 }
 
 /// Who wants to know.
@@ -81,7 +89,7 @@ impl Scraping {
         let told = std::mem::take(&mut *told.unwrap_or_else(PoisonError::into_inner));
         let mut file = recorder.file(Source::Metrics)?;
         for ((service, replica, _), (first, last)) in told.0 {
-            for Words { at_us, text } in [Some(first), last].into_iter().flatten() {
+            for Words { at_us, text, .. } in [Some(first), last].into_iter().flatten() {
                 file.row(&ScrapeLine {
                     service: service.into(),
                     replica,
@@ -105,29 +113,18 @@ fn sagas(told: &Mutex<Told>, since_us: i64) -> (u64, u64) {
     let told = told.lock().unwrap_or_else(PoisonError::into_inner);
     let mut sagas = (0, 0);
     for ((.., began_us), (first, last)) in &told.0 {
-        let now = &last.as_ref().unwrap_or(first).text;
-        let settled = |text| whole(text, "crashcart_sagas_settled_total");
+        let now = last.as_ref().unwrap_or(first).sagas;
         // A life that began later has settled nothing before.
         let before = if *began_us < since_us {
-            settled(&first.text)
+            first.sagas.settled
         } else {
             0
         };
-        sagas.0 += settled(now).saturating_sub(before);
+        sagas.0 += now.settled.saturating_sub(before);
         // Each replica tells of all that are open.
-        sagas.1 = sagas.1.max(whole(now, "crashcart_sagas_in_flight"));
+        sagas.1 = sagas.1.max(now.open);
     }
     sagas
-}
-
-/// The sum of the series of a metric that counts.
-fn whole(text: &str, name: &str) -> u64 {
-    let series = text.lines().filter_map(|line| line.strip_prefix(name));
-    let series = series.filter(|rest| rest.starts_with(['{', ' ']));
-    let values = series.filter_map(|rest| rest.rsplit_once(' '));
-    values
-        .filter_map(|(_, value)| value.parse::<u64>().ok())
-        .sum()
 }
 
 type Replica = (&'static str, u32, Client);
@@ -157,18 +154,23 @@ async fn ask_all(replicas: &[Replica], wanting: &Wanting) -> bool {
                 return None;
             };
             let text = String::from_utf8_lossy(&body).into_owned();
-            Some((*service, *replica, Words { at_us, text }))
+            Some((*service, *replica, (at_us, text)))
         });
     let mut is_quiet = true;
     for answer in futures_util::future::join_all(asked).await {
-        let parsed = answer.and_then(|(service, replica, words)| {
-            let all = Exposition::parse(&words.text).ok()?;
+        let parsed = answer.and_then(|(service, replica, (at_us, text))| {
+            let all = Exposition::parse(&text).ok()?;
             if let Some(tee) = &wanting.tee {
                 let examples = all.series.iter().filter_map(|series| series.example);
                 tee.examples(&examples.map(|example| example.trace).collect::<Vec<_>>());
             }
             let began = all.named("crashcart_start_time_seconds").next()?;
             let life = (service, replica, micros(began.value));
+            let sagas = Sagas {
+                settled: whole(all.sum("crashcart_sagas_settled_total", &[])),
+                open: whole(all.sum("crashcart_sagas_in_flight", &[])),
+            };
+            let words = Words { at_us, text, sagas };
             Some((life, words, all.sum("http_server_active_requests", &[])))
         });
         let Some((life, words, active)) = parsed else {

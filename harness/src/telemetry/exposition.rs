@@ -169,6 +169,16 @@ fn example(text: &str) -> Option<Example> {
     })
 }
 
+/// A number of things; what is no whole number is none of ours.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "counters below 2^53"
+)]
+pub fn whole(value: f64) -> u64 {
+    value.max(0.0) as u64
+}
+
 /// Seconds as microseconds.
 #[expect(clippy::cast_possible_truncation, reason = "a time since 1970")]
 pub fn micros(seconds: f64) -> i64 {

@@ -10,7 +10,7 @@ mod row;
 mod shape;
 mod tee;
 
-pub use exposition::{Example, Exposition, Family, Series, micros};
+pub use exposition::{Example, Exposition, Family, Series, micros, whole};
 pub use keep::{Keeper, NotKept};
 pub use page::page;
 pub use receiver::{Receiver, ReceiverError, Sink};

@@ -20,6 +20,7 @@ pub(super) use series::judge as series;
 pub(super) use timings::judge as timings;
 
 use crate::evidence::{Scrape, View};
+use crate::telemetry::whole;
 use std::collections::BTreeMap;
 
 /// A time is noted before the commit, and what is committed is counted after it.
@@ -103,16 +104,6 @@ impl<'e> Lives<'e> {
         let mut untold = self.untold.iter();
         untold.any(|(from, to)| (*from..=*to).contains(&at_us))
     }
-}
-
-/// A number of things; what is no whole number is none of ours.
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "counters below 2^53"
-)]
-fn whole(value: f64) -> u64 {
-    value.max(0.0) as u64
 }
 
 /// What is known of a number that a service counts.

@@ -1,8 +1,9 @@
 //! M2: a histogram has as many values as there are spans of that kind, and they come to the same time.
 
-use super::{Lives, whole};
+use super::Lives;
 use crate::check::{Tally, Violation};
 use crate::evidence::{Outcome, Scrape, Service, Traced, View};
+use crate::telemetry::whole;
 use contract::EventType;
 
 /// How far the end of a span may be from the moment at which it was measured, on average.

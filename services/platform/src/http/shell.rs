@@ -83,12 +83,15 @@ pub(super) async fn around(
     let is_traced = route.starts_with(TRACED) && ctx.tracer().is_on();
     let step = Some(&trace).filter(|_| is_traced);
     let ended_us = measure(ctx, &method, route, (&response, began_us), step);
-    let about = about(route, &response);
+    let is_recorded = trace.is_sampled() && is_traced;
+    // Only where somebody wants to know.
+    let is_told = is_recorded || tracing::enabled!(tracing::Level::DEBUG);
+    let about = is_told.then(|| about(route, &response)).flatten();
     let order = about.as_ref().filter(|(key, _)| key == ORDER);
     let order = order.map(|(_, id)| tracing::field::display(id));
     tracing::debug!(trace_id = trace.id(), span_id = trace.step_id(), order.id = order, %method,
         route, status = status.as_u16(), took_us = ended_us - began_us, "request");
-    if trace.is_sampled() && is_traced {
+    if is_recorded {
         ctx.tracer().record([Span {
             ids: trace.ids(parent),
             start_us: began_us,
